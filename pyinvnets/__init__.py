@@ -1,0 +1,80 @@
+"""Invertible neural networks and normalising flows of InvertibleNetworks.jl, in Python.
+
+Importing this starts no Julia; the Julia engine starts at its first use.
+"""
+
+from .activations import (
+    ExpClampLayer,
+    GaLUlayer,
+    HaarLayer,
+    LeakyReLUlayer,
+    ReLUlayer,
+    ShuffleLayer,
+    Sigmoid2Layer,
+    SigmoidLayer,
+    WaveletLayer,
+)
+from .engines import use_engine
+from .functions import (
+    Haar_squeeze,
+    grad_log_likelihood,
+    grad_mse,
+    invHaar_unsqueeze,
+    log_likelihood,
+    mse,
+    sample_banana,
+    sample_swirl,
+    squeeze,
+    tensor_cat,
+    tensor_split,
+    unsqueeze,
+    wavelet_squeeze,
+    wavelet_unsqueeze,
+)
+from .layers import ActNorm, Conv1x1, CouplingLayerGlow, ResidualBlock
+from .networks import NetworkGlow
+from .optimisers import Adam
+from .parameters import Parameter, clear_grad, get_params, named_params, set_params
+from .weights import load, save
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "ActNorm",
+    "Adam",
+    "Conv1x1",
+    "CouplingLayerGlow",
+    "ExpClampLayer",
+    "GaLUlayer",
+    "HaarLayer",
+    "Haar_squeeze",
+    "LeakyReLUlayer",
+    "NetworkGlow",
+    "Parameter",
+    "ReLUlayer",
+    "ResidualBlock",
+    "ShuffleLayer",
+    "Sigmoid2Layer",
+    "SigmoidLayer",
+    "WaveletLayer",
+    "clear_grad",
+    "get_params",
+    "grad_log_likelihood",
+    "grad_mse",
+    "invHaar_unsqueeze",
+    "load",
+    "log_likelihood",
+    "mse",
+    "named_params",
+    "sample_banana",
+    "sample_swirl",
+    "save",
+    "set_params",
+    "squeeze",
+    "tensor_cat",
+    "tensor_split",
+    "unsqueeze",
+    "use_engine",
+    "wavelet_squeeze",
+    "wavelet_unsqueeze",
+]

@@ -1,0 +1,107 @@
+"""The engines and how one is chosen.
+
+An engine makes handles; a handle is one network or layer in the engine's memory. Everything above this protocol
+(arguments, checks, parameters, optimisers, weights) is written once, and the engines share nothing below it.
+"""
+
+from __future__ import annotations
+
+import os
+import warnings
+from typing import Any, Protocol
+
+import numpy as np
+
+ENGINES = ("julia", "numpy")
+_chosen: str | None = None
+
+
+class Slot(Protocol):
+    """One parameter: Julia's shape, views of the engine's memory, `None` where upstream holds `nothing`."""
+
+    shape: tuple[int, ...]
+    data: np.ndarray | None
+    grad: np.ndarray | None
+
+
+class Handle(Protocol):
+    """One network or layer. Arrays are checked, column-major and of the network's dtype before they get here."""
+
+    parameters: list[tuple[str, Slot]]
+    dtype: np.dtype
+    spatial: tuple[int, ...] | None  # of the last forward, where the latent is a vector
+
+    def call(self, mode: str, arrays: tuple[np.ndarray, ...]) -> tuple: ...
+    def astype(self, dtype: np.dtype) -> None: ...
+    def clear_grad(self) -> None: ...
+    def without_gradient(self, indices: list[int] | None) -> list[str]: ...
+    def optimiser_state(self) -> dict: ...
+    def adam(
+        self, state: dict, indices: list[int] | None, eta: float, beta: tuple[float, float], epsilon: float
+    ) -> None: ...
+
+
+class Engine(Protocol):
+    name: str
+
+    def create(self, kind: str, arguments: dict, seed: int | None) -> Handle: ...
+    def call(self, function: str, *args: Any, **kwargs: Any) -> Any: ...
+
+
+def use_engine(name: str) -> None:
+    """Choose the engine of the networks made from now on.
+
+    Args:
+        name: `"julia"`, `"numpy"`, or `"auto"`: Julia where it is ready to start without downloading anything,
+            otherwise NumPy.
+
+    Raises:
+        ValueError: for another name.
+    """
+    global _chosen
+    _chosen = _checked(name, "use_engine")
+
+
+def get_engine(name: str | None = None) -> Engine:
+    """The engine called `name`, else the one of `use_engine`, of `PYINVNETS_ENGINE`, or of `"auto"`, in that order."""
+    if name is not None:
+        name = _checked(name, "engine=")
+    elif _chosen is not None:
+        name = _chosen
+    else:
+        name = _checked(os.environ.get("PYINVNETS_ENGINE") or "auto", "the environment variable PYINVNETS_ENGINE")
+    if name == "auto":
+        name = _automatic()
+    return _julia() if name == "julia" else _numpy()
+
+
+def _checked(name: str, source: str) -> str:
+    if name not in (*ENGINES, "auto"):
+        raise ValueError(f'{source} must be "julia", "numpy" or "auto", got {name!r}')
+    return name
+
+
+def _automatic() -> str:
+    from . import julia
+
+    if julia.ready():
+        return "julia"
+    warnings.warn(
+        "pyinvnets uses its NumPy engine: Julia is not set up here. Run `python -m pyinvnets setup` for the Julia "
+        'engine, or choose engine="numpy" to silence this.',
+        UserWarning,
+        stacklevel=6,
+    )
+    return "numpy"
+
+
+def _numpy() -> Engine:
+    from .numpy import NumpyEngine
+
+    return NumpyEngine()
+
+
+def _julia() -> Engine:
+    from . import julia
+
+    return julia.start()

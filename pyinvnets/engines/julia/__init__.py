@@ -1,0 +1,6 @@
+def ready():
+    return False
+
+
+def start():
+    raise NotImplementedError

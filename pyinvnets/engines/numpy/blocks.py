@@ -1,0 +1,120 @@
+"""The networks inside coupling layers: a convolutional residual block and a dense one.
+
+`forward(x)` gives the output; `forward_save(x)` also what `backward` needs, so that a coupling layer, which has to
+run the block to invert itself, does not run it twice.
+
+Source: InvertibleNetworks.jl, src/layers/layer_residual_block.jl, adapted there from Putzky and Welling (2019),
+https://arxiv.org/abs/1911.10914, and src/layers/layer_flux_block.jl.
+"""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+
+from .activations import GaLUlayer, ReLUlayer
+from .convolution import geometry
+from .layout import flat, per_channel
+from .params import glorot_uniform, zeros
+
+
+class ResidualBlock:
+    """Three convolutions, the second with a skip around it, the third transposed."""
+
+    def __init__(
+        self, rng, n_in, n_hidden, n_out=None, activation=None, k1=3, k2=3, p1=1, p2=1, s1=1, s2=1, fan=False, ndims=2
+    ) -> None:
+        n_out = 2 * n_in if n_out is None else n_out
+        self.W1 = glorot_uniform(rng, *(k1,) * ndims, n_in, n_hidden)
+        self.W2 = glorot_uniform(rng, *(k2,) * ndims, n_hidden, n_hidden)
+        self.W3 = glorot_uniform(rng, *(k1,) * ndims, n_out, n_hidden)
+        self.b1, self.b2 = zeros(n_hidden), zeros(n_hidden)
+        self.activation = activation or ReLUlayer()
+        self.ending = self.activation if fan else GaLUlayer()
+        self.outer = ((k1,) * ndims, s1, p1)
+        self.inner = ((k2,) * ndims, s2, p2)
+
+    fields = ("W1", "W2", "W3", "b1", "b2")
+
+    def _skip_matrix(self, inner) -> np.ndarray:
+        """The second convolution's matrix with the skip added: `y + conv(y)` is one product."""
+        matrix = inner.matrix(self.W2.data).copy()
+        n_hidden = len(matrix)
+        centre = np.ravel_multi_index(
+            [(k - 1) // 2 - t.start for k, t in zip(inner.kernel, inner.taps, strict=True)], inner.n_taps
+        )
+        matrix.reshape(n_hidden, n_hidden, -1)[np.arange(n_hidden), np.arange(n_hidden), centre] += 1
+        return matrix
+
+    def forward(self, x):
+        return self.forward_save(x)[0]
+
+    def forward_save(self, x):
+        samples = x.shape[1]
+        outer = geometry(x.shape[2:], *self.outer)
+        inner = geometry(outer.out, *self.inner)
+        skip = self._skip_matrix(inner)
+        x1 = outer.gather(x)
+        y1 = outer.matrix(self.W1.data) @ x1
+        y1 += per_channel(self.b1.data)
+        x2 = inner.gather(self.activation.forward(y1).reshape(-1, samples, *outer.out))
+        y2 = skip @ x2
+        y2 += per_channel(self.b2.data)
+        x3 = self.activation.forward(y2)
+        y3 = outer.scatter(outer.matrix(self.W3.data).T @ x3, samples)
+        return self.ending.forward(y3), (outer, inner, skip, x1, y1, x2, y2, x3, y3)
+
+    def backward(self, delta, saved):
+        outer, inner, skip, x1, y1, x2, y2, x3, y3 = saved
+        samples = y3.shape[1]
+        gate = self.activation.gate
+        d3 = gate(delta, y3) if self.ending is self.activation else self.ending.backward(delta, y3)
+        d3 = outer.gather(d3)
+        outer.matrix_gradient(x3, d3, self.W3.grad_out())
+        d2 = gate(outer.matrix(self.W3.data) @ d3, y2)
+        inner.matrix_gradient(d2, x2, self.W2.grad_out())
+        d2.sum(axis=1, out=self.b2.grad_out())
+        d1 = gate(flat(inner.scatter(skip.T @ d2, samples)), y1)
+        outer.matrix_gradient(d1, x1, self.W1.grad_out())
+        d1.sum(axis=1, out=self.b1.grad_out())
+        return outer.scatter(outer.matrix(self.W1.data).T @ d1, samples)
+
+
+class DenseBlock:
+    """Three dense layers, each with a ReLU, over all pixels and channels of a sample: `(n_channels, n_samples, nx)`.
+
+    It stands for upstream's `FluxBlock`, so the gradient of its ReLU at zero is Flux's: zero.
+    """
+
+    def __init__(self, rng, nx: int, n_in: int, n_hidden: int, n_out: int) -> None:
+        sizes = (nx * n_in, n_hidden, n_hidden, nx * n_out)
+        self.params = []
+        for size_in, size_out in itertools.pairwise(sizes):
+            self.params += [glorot_uniform(rng, size_out, size_in), zeros(size_out)]
+        self.nx = nx
+
+    fields = ("params",)
+
+    def forward(self, x):
+        return self.forward_save(x)[0]
+
+    def forward_save(self, x):
+        samples = x.shape[1]
+        states = [x.swapaxes(0, 1).reshape(samples, -1)]
+        for weight, bias in zip(self.params[::2], self.params[1::2], strict=True):
+            y = states[-1] @ weight.data
+            y += bias.data
+            states.append(np.maximum(y, 0, out=y))
+        return np.ascontiguousarray(states[-1].reshape(samples, -1, self.nx).swapaxes(0, 1)), states
+
+    def backward(self, delta, states):
+        samples = delta.shape[1]
+        delta = delta.swapaxes(0, 1).reshape(samples, -1)
+        layers = list(zip(self.params[::2], self.params[1::2], states, states[1:], strict=False))
+        for weight, bias, x, y in reversed(layers):
+            delta = delta * (y > 0)
+            np.matmul(x.T, delta, out=weight.grad_out())
+            delta.sum(axis=0, out=bias.grad_out())
+            delta = delta @ weight.data.T
+        return np.ascontiguousarray(delta.reshape(samples, -1, self.nx).swapaxes(0, 1))

@@ -1,0 +1,96 @@
+"""The affine coupling layer of GLOW, with its 1x1 convolution.
+
+Source: InvertibleNetworks.jl, src/layers/invertible_layer_glow.jl; Dinh et al. (2017), «Density estimation using
+Real NVP», https://arxiv.org/abs/1605.08803; Kingma and Dhariwal (2018), https://arxiv.org/abs/1807.03039.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .activations import SigmoidLayer
+from .blocks import DenseBlock, ResidualBlock
+from .conv1x1 import Conv1x1
+from .layout import split
+
+
+def log_determinant(scale: np.ndarray) -> float:
+    """The mean over the batch of the sum of log|scale|."""
+    return float(np.log(np.abs(scale)).sum()) / scale.shape[1]
+
+
+class CouplingLayerGlow:
+    def __init__(
+        self,
+        rng,
+        n_in,
+        n_hidden,
+        nx=None,
+        dense=False,
+        freeze_conv=False,
+        k1=3,
+        k2=1,
+        p1=1,
+        p2=0,
+        s1=1,
+        s2=1,
+        logdet=False,
+        activation=None,
+        ndims=2,
+    ) -> None:
+        self.C = Conv1x1(rng, n_in, freeze=freeze_conv)
+        changed = round(n_in / 2)
+        if dense:
+            self.RB = DenseBlock(rng, nx, n_in - changed, n_in * n_hidden, 2 * changed)
+        else:
+            self.RB = ResidualBlock(
+                rng,
+                n_in - changed,
+                n_hidden,
+                n_out=2 * changed,
+                k1=k1,
+                k2=k2,
+                p1=p1,
+                p2=p2,
+                s1=s1,
+                s2=s2,
+                fan=True,
+                ndims=ndims,
+            )
+        self.logdet = logdet
+        self.activation = activation or SigmoidLayer()
+
+    fields = ("C", "RB")
+
+    def forward(self, x):
+        y = self.C.forward(x)
+        y1, y2 = split(y)
+        log_scale, shift = split(self.RB.forward(y2))
+        scale = self.activation.forward(log_scale)
+        y1 *= scale
+        y1 += shift
+        return (y, log_determinant(scale)) if self.logdet else y
+
+    def _undo_coupling(self, y):
+        """Turn `y` into the coupling's input, in place; give also the scale and the block's saved states."""
+        y1, y2 = split(y)
+        log_scale_shift, saved = self.RB.forward_save(y2)
+        log_scale, shift = split(log_scale_shift)
+        scale = self.activation.forward(log_scale)
+        y1 -= shift
+        y1 /= scale + np.finfo(y.dtype).eps
+        return y, scale, saved
+
+    def inverse(self, y):
+        return self.C.inverse(self._undo_coupling(y)[0])
+
+    def backward(self, dy, y):
+        x, scale, saved = self._undo_coupling(y)
+        dy1, dy2 = split(dy)
+        d_scale = dy1 * split(x)[0]
+        if self.logdet:
+            d_scale -= 1 / (scale * y.shape[1])
+        d_block = np.concatenate((self.activation.backward(d_scale, scale), dy1))
+        dy1 *= scale
+        dy2 += self.RB.backward(d_block, saved)
+        return self.C.backward(dy, x)

@@ -1,0 +1,174 @@
+"""The NumPy engine behind the protocol of `pyinvnets.engines`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from . import activations, functions, squeezers
+from .actnorm import ActNorm
+from .blocks import ResidualBlock
+from .conv1x1 import Conv1x1
+from .coupling_glow import CouplingLayerGlow
+from .glow import NetworkGlow
+from .layout import inward, outward
+from .params import Param, Store
+
+KINDS = {c.__name__: c for c in (ActNorm, Conv1x1, ResidualBlock, CouplingLayerGlow, NetworkGlow)}
+
+
+def walk(layer, prefix: str = "") -> Iterator[tuple[str, Param]]:
+    """Every parameter with its field path, in the order of upstream's `get_params`."""
+    for field in layer.fields:
+        value = getattr(layer, field)
+        if isinstance(value, dict):
+            items = [(f"{field}[{','.join(map(str, index))}]", item) for index, item in value.items()]
+        elif isinstance(value, list):
+            items = [(f"{field}[{i}]", item) for i, item in enumerate(value, 1)]
+        else:
+            items = [(field, value)]
+        for name, item in items:
+            if isinstance(item, Param):
+                yield prefix + name, item
+            else:
+                yield from walk(item, f"{prefix}{name}.")
+
+
+def realise(spec):
+    """The engine's own object for a public activation or squeezer; any other argument as it is."""
+    for module in (activations, squeezers):
+        kind = getattr(module, type(spec).__name__, None)
+        if kind is not None:
+            return kind(**spec.arguments)
+    return spec
+
+
+class NumpySlot:
+    """A parameter as the protocol shows it: Julia's axes, views of the engine's memory."""
+
+    __slots__ = ("_param",)
+
+    def __init__(self, param: Param) -> None:
+        self._param = param
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self._param.shape[::-1]
+
+    @property
+    def data(self) -> np.ndarray | None:
+        data = self._param.data
+        return None if data is None else data.T
+
+    @data.setter
+    def data(self, value: np.ndarray | None) -> None:
+        self._param.set_data(None if value is None else value.T)
+
+    @property
+    def grad(self) -> np.ndarray | None:
+        grad = self._param.grad
+        return None if grad is None else grad.T
+
+    @grad.setter
+    def grad(self, value: np.ndarray | None) -> None:
+        self._param.set_grad(None if value is None else value.T)
+
+
+class NumpyHandle:
+    """One network or layer on the NumPy engine."""
+
+    def __init__(self, kind: str, arguments: dict, seed: int | None) -> None:
+        rng = np.random.default_rng(seed)
+        self._layer = KINDS[kind](rng, **{name: realise(value) for name, value in arguments.items()})
+        names, params = zip(*walk(self._layer), strict=True)
+        self._store = Store(list(params), np.dtype(np.float32))
+        self.parameters = [(name, NumpySlot(p)) for name, p in zip(names, params, strict=True)]
+
+    @property
+    def dtype(self) -> np.dtype:
+        return self._store.data.dtype
+
+    def astype(self, dtype: np.dtype) -> None:
+        self._store = Store(self._store.params, np.dtype(dtype))
+
+    @property
+    def spatial(self) -> tuple[int, ...] | None:
+        spatial = self._layer.spatial
+        return None if spatial is None else spatial[::-1]
+
+    @spatial.setter
+    def spatial(self, value: tuple[int, ...] | None) -> None:
+        self._layer.spatial = None if value is None else tuple(value)[::-1]
+
+    def call(self, mode: str, arrays: tuple[np.ndarray, ...]) -> tuple:
+        with np.errstate(all="ignore"):
+            if mode == "backward" and isinstance(self._layer, ResidualBlock):
+                delta, x = map(inward, arrays)
+                results = self._layer.backward(delta, self._layer.forward_save(x)[1])
+            else:
+                results = getattr(self._layer, mode)(*map(inward, arrays))
+        if not isinstance(results, tuple):
+            results = (results,)
+        return tuple(outward(r) if isinstance(r, np.ndarray) else r for r in results)
+
+    def clear_grad(self) -> None:
+        for p in self._store.params:
+            p.grad = None
+
+    def without_gradient(self, indices: list[int] | None) -> list[str]:
+        chosen = range(len(self.parameters)) if indices is None else indices
+        return [self.parameters[i][0] for i in chosen if self._store.params[i].grad is None]
+
+    def optimiser_state(self) -> dict:
+        size = self._store.data.size
+        return {name: np.zeros(size, self.dtype) for name in ("m", "v")} | {
+            "steps": np.zeros(len(self.parameters), np.int64)
+        }
+
+    def adam(
+        self, state: dict, indices: list[int] | None, eta: float, beta: tuple[float, float], epsilon: float
+    ) -> None:
+        """One update by Flux's Adam of the parameters at `indices`, of all where it is `None`."""
+        store, steps = self._store, state["steps"]
+        if indices is None and steps.min() == steps.max():
+            steps += 1
+            _adam(store.data, store.grad, state["m"], state["v"], int(steps[0]), eta, beta, epsilon)
+            return
+        for i in range(len(steps)) if indices is None else indices:
+            steps[i] += 1
+            part = store.slices[i]
+            _adam(
+                store.data[part],
+                store.grad[part],
+                state["m"][part],
+                state["v"][part],
+                int(steps[i]),
+                eta,
+                beta,
+                epsilon,
+            )
+
+
+def _adam(x, grad, m, v, step: int, eta: float, beta: tuple[float, float], epsilon: float) -> None:
+    """Flux.jl, src/optimise/optimisers.jl, `apply!(o::Adam, …)`."""
+    m *= beta[0]
+    m += (1 - beta[0]) * grad
+    v *= beta[1]
+    v += (1 - beta[1]) * (grad * grad)
+    denominator = v / (1 - beta[1] ** step)
+    np.sqrt(denominator, out=denominator)
+    denominator += epsilon
+    update = m / denominator
+    update *= eta / (1 - beta[0] ** step)
+    x -= update
+
+
+class NumpyEngine:
+    name = "numpy"
+
+    def create(self, kind: str, arguments: dict, seed: int | None) -> NumpyHandle:
+        return NumpyHandle(kind, arguments, seed)
+
+    def call(self, function: str, *args, **kwargs):
+        return getattr(functions, function)(*map(realise, args), **{k: realise(v) for k, v in kwargs.items()})

@@ -1,0 +1,266 @@
+"""What every network and layer has in common: its constructor's arguments, its engine, checks, parameters, state."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from typing import Any, ClassVar
+
+import numpy as np
+
+from .arrays import DTYPES, Space, checked
+from .engines import get_engine
+from .parameters import Parameter, load_state
+
+_ENGINE_ARGUMENTS = ("engine", "seed")
+
+
+class Invertible:
+    """A network or layer of InvertibleNetworks.jl on one engine.
+
+    A subclass declares its constructor by an ordinary `__init__`, whose arguments (all but `engine` and `seed`) go
+    to the engine as they are, and ends it with `self._create(...)`.
+    """
+
+    arguments: dict[str, Any]
+    upstream: ClassVar[str]
+    """Upstream's source file."""
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Invertible:
+        self = super().__new__(cls)
+        signature = cls._signature()
+        try:
+            bound = signature.bind(*args, **kwargs)
+        except TypeError as error:
+            raise TypeError(f"{cls.__name__}: {error}; expected {cls.__name__}{signature}") from None
+        bound.apply_defaults()
+        self.arguments = {k: v for k, v in bound.arguments.items() if k not in _ENGINE_ARGUMENTS}
+        return self
+
+    @classmethod
+    @functools.cache
+    def _signature(cls) -> inspect.Signature:
+        signature = inspect.signature(cls.__init__)
+        own = list(signature.parameters.values())[1:]
+        bare = [p.replace(annotation=inspect.Parameter.empty) for p in own]
+        return inspect.Signature(bare)
+
+    def _create(self, engine: str | None, seed: int | None, data: Space, latent: Space | None = None) -> None:
+        if seed is not None and not (isinstance(seed, int) and seed >= 0):
+            raise ValueError(f"{self._title}: seed must be a non-negative integer or None, got {seed!r}")
+        chosen = get_engine(engine)
+        self.engine: str = chosen.name
+        self._data, self._latent = data, latent or data
+        self._handle = chosen.create(type(self).__name__, self.arguments, seed)
+        self._dtype = np.dtype(self._handle.dtype)
+        self._parameters = [Parameter(name, slot, self, i) for i, (name, slot) in enumerate(self._handle.parameters)]
+        self._lazy = [p for p in self._parameters if p.data is None]
+        self._lazy_names = {p.name for p in self._lazy}
+        self._uninitialised = bool(self._lazy)
+
+    # Propagation
+
+    def _run(self, mode: str, spaces: tuple[Space, ...], **arrays: np.ndarray) -> Any:
+        title = f"{self._title}.{mode}"
+        dtype = self._dtype
+        inputs = tuple(
+            checked(name, array, space, dtype, title)
+            for (name, array), space in zip(arrays.items(), spaces, strict=True)
+        )
+        self._check_together(title, tuple(arrays), spaces, inputs)
+        if self._uninitialised:
+            results = self._initialise(mode, title, inputs)
+        else:
+            results = self._handle.call(mode, inputs)
+        return results[0] if len(results) == 1 else results
+
+    def _check_together(self, title: str, names, spaces, inputs) -> None:
+        first = inputs[0]
+        for name, space, array in zip(names[1:], spaces[1:], inputs[1:], strict=True):
+            same = array.shape == first.shape if space is spaces[0] else array.shape[-1] == first.shape[-1]
+            if not same:
+                raise ValueError(
+                    f"{title}: {names[0]} and {name} must belong to the same batch, got shapes {first.shape} and "
+                    f"{array.shape}"
+                )
+        if self._latent.vector and spaces[0] is self._latent:
+            self._check_vector(title, names[0], first)
+
+    def _check_vector(self, title: str, name: str, array: np.ndarray) -> None:
+        spatial = self._handle.spatial
+        if spatial is None:
+            raise ValueError(
+                f"{title}: the latent is a flat vector, and the image size it belongs to is not known yet; call "
+                "forward first, or set spatial, such as G.spatial = (64, 64)"
+            )
+        size = int(np.prod(spatial)) * self._data.channels
+        if array.size % size:
+            raise ValueError(
+                f"{title}: {name} must have a multiple of {size} elements, the size of a sample of spatial size "
+                f"{spatial}, got {array.size}"
+            )
+
+    def _initialise(self, mode: str, title: str, inputs: tuple[np.ndarray, ...]) -> tuple:
+        """Run the first `forward`, which sets ActNorm; leave the network as it was if that fails."""
+        pending = [p for p in self._lazy if p.data is None]
+        if mode not in self._initialising_modes:
+            raise ValueError(
+                f"{title}: {pending[0].name} is not initialised; call {self._initialising_modes[0]} on a first batch, "
+                "or load weights, before"
+            )
+        try:
+            results = self._handle.call(mode, inputs)
+            for p in pending:
+                if p.data is not None and not np.isfinite(p.data).all():
+                    channels = np.flatnonzero(~np.isfinite(p.data)) + 1
+                    raise ValueError(
+                        f"{title}: ActNorm's {p.name} cannot be initialised from this batch: channel(s) "
+                        f"{', '.join(map(str, channels))} have zero variance or values that are not finite; expected "
+                        "finite input that varies in every channel"
+                    )
+        except BaseException:
+            for p in pending:
+                p._slot.data = None
+            raise
+        self._parameters_changed()
+        return results
+
+    _initialising_modes: ClassVar[tuple[str, ...]] = ("forward",)
+
+    # Parameters and state
+
+    @property
+    def dtype(self) -> np.dtype:
+        """float32 until `astype` changes it."""
+        return self._dtype
+
+    def astype(self, dtype: Any) -> Invertible:
+        """Convert all parameters and gradients, in place, and give the network back.
+
+        Views taken before (`p.data`) no longer belong to the network.
+
+        Raises:
+            TypeError: the type is neither float32 nor float64.
+        """
+        dtype = np.dtype(dtype)
+        if dtype not in DTYPES:
+            raise TypeError(f"{self._title}: dtype must be float32 or float64, got {dtype}")
+        if dtype != self._dtype:
+            self._handle.astype(dtype)
+            self._dtype = dtype
+        return self
+
+    @property
+    def spatial(self) -> tuple[int, ...] | None:
+        """Image size `(nx, ny)` of the last `forward`, which `inverse` and `backward` need where the latent is a
+        flat vector (`split_scales=True`); set it to invert a network that has not been forward yet. `None` elsewhere.
+
+        Raises:
+            ValueError: the size set cannot be squeezed by this network.
+        """
+        return self._handle.spatial if self._latent.vector else None
+
+    @spatial.setter
+    def spatial(self, value: tuple[int, ...]) -> None:
+        if not self._latent.vector:
+            raise ValueError(f"{self._title}: spatial is of use only where the latent is a flat vector")
+        shape = (*value, self._data.channels, 1)
+        if not self._data.holds(shape):
+            raise ValueError(f"{self._title}: spatial must belong to an input of {self._data.describe()}, got {value}")
+        self._handle.spatial = tuple(value)
+
+    def state_dict(self) -> dict[str, np.ndarray]:
+        """Copies of the parameters by name; those that ActNorm has not set yet are left out."""
+        return {p.name: p.data.copy(order="F") for p in self._parameters if p.data is not None}
+
+    def load_state_dict(self, state: dict[str, np.ndarray]) -> None:
+        """Copy parameters in by name, from either engine.
+
+        Raises:
+            TypeError: a value is not an array of floats.
+            ValueError: names or shapes differ. The network is then unchanged.
+        """
+        load_state(self, state)
+
+    def _parameters_changed(self) -> None:
+        self._uninitialised = any(p.data is None for p in self._lazy)
+
+    # Python
+
+    @property
+    def _title(self) -> str:
+        return type(self).__name__
+
+    def __repr__(self) -> str:
+        """Evaluates back to a new network with the same arguments; those left at their defaults are not shown."""
+        shown = []
+        for name, parameter in self._signature().parameters.items():
+            if name not in _ENGINE_ARGUMENTS:
+                value = self.arguments[name]
+                if parameter.default is inspect.Parameter.empty or value != parameter.default:
+                    shown.append(f"{name}={value!r}")
+        return f'{type(self).__name__}({", ".join(shown)}, engine="{self.engine}")'
+
+    def __reduce__(self) -> tuple:
+        return _rebuild, (type(self), self.arguments, self.engine, self._dtype.name, self.state_dict(), self.spatial)
+
+
+def _rebuild(cls, arguments, engine, dtype, state, spatial) -> Invertible:
+    network = cls(**arguments, engine=engine).astype(dtype)
+    network.load_state_dict(state)
+    if spatial is not None:
+        network.spatial = spatial
+    return network
+
+
+class OneLane(Invertible):
+    """A network or layer with one input and one output."""
+
+    def forward(self, X: np.ndarray) -> Any:
+        """From data to latent.
+
+        Args:
+            X: data, shape `(nx, [ny, [nz,]] n_channels, n_samples)`, of the network's dtype.
+
+        Returns:
+            `Y`, or `(Y, lgdet)` where the network was made with `logdet=True`: `lgdet` is a float, the mean over
+            the batch of the log-determinant of the Jacobian. `Y` has X's shape, or is a flat vector with
+            `split_scales=True`.
+
+        Raises:
+            TypeError: X is not an array of the network's dtype.
+            ValueError: X has the wrong shape, or ActNorm cannot be initialised from it. The network is unchanged.
+        """
+        return self._run("forward", (self._data,), X=X)
+
+    def inverse(self, Y: np.ndarray) -> np.ndarray:
+        """From latent to data.
+
+        Args:
+            Y: latent, as `forward` returns it.
+
+        Returns:
+            The data `X` with `forward(X) = Y`.
+
+        Raises:
+            TypeError, ValueError: as `forward`; ValueError also where ActNorm was never initialised.
+        """
+        return self._run("inverse", (self._latent,), Y=Y)
+
+    def backward(self, dY: np.ndarray, Y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Set every parameter's gradient, recomputing the states from the output `Y` by inversion.
+
+        The gradient is that of `f(Y) - lgdet` where the layer tracks the log-determinant, with `dY` the gradient of
+        `f`; otherwise of `f(Y)`.
+
+        Args:
+            dY: gradient with respect to `Y`, of Y's shape.
+            Y: what `forward` returned.
+
+        Returns:
+            `(dX, X)`: the gradient with respect to the input, and the input recomputed.
+
+        Raises:
+            TypeError, ValueError: as `inverse`.
+        """
+        return self._run("backward", (self._latent, self._latent), dY=dY, Y=Y)

@@ -1,0 +1,121 @@
+"""Weights on disk: a safetensors file with named parameters, and the constructor in its metadata. No pickle."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from . import activations
+from .invertible import Invertible
+
+_FORMAT = "pyinvnets-1"
+
+
+def save(network: Invertible, path: str | os.PathLike) -> None:
+    """Write the parameters by name, in Julia's shapes, with the constructor, to a safetensors file.
+
+    The file is written beside its place and moved there, so that a crash leaves the old one whole.
+    """
+    from safetensors.numpy import save_file
+
+    path = Path(path)
+    constructor = {"class": type(network).__name__, "arguments": {k: _encode(v) for k, v in network.arguments.items()}}
+    metadata = {
+        "format": _FORMAT,
+        "constructor": json.dumps(constructor),
+        "dtype": network.dtype.name,
+        "spatial": json.dumps(network.spatial),
+        "versions": json.dumps({"pyinvnets": _version(), "numpy": np.__version__}),
+    }
+    state = {name: np.ascontiguousarray(array) for name, array in network.state_dict().items()}
+    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
+    os.close(descriptor)
+    try:
+        save_file(state, temporary, metadata)
+        os.chmod(temporary, 0o666 & ~_umask())
+        os.replace(temporary, path)
+    except BaseException:
+        os.unlink(temporary)
+        raise
+
+
+def load(path: str | os.PathLike, *, engine: str | None = None) -> Invertible:
+    """The network of a file that `save` wrote, on either engine.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: it is truncated, not a safetensors file, not written by `save`, or its parameters are not those of
+            its network.
+    """
+    metadata, state = _read(Path(path))
+    try:
+        constructor = json.loads(metadata["constructor"])
+        kind = _kinds()[constructor["class"]]
+        arguments = {k: _decode(v) for k, v in constructor["arguments"].items()}
+        dtype, spatial = metadata["dtype"], json.loads(metadata["spatial"])
+    except (KeyError, TypeError, json.JSONDecodeError) as error:
+        raise ValueError(f"{path}: its metadata is not what pyinvnets.save writes ({error!r})") from None
+    network = kind(**arguments, engine=engine).astype(dtype)
+    network.load_state_dict(state)
+    if spatial is not None:
+        network.spatial = tuple(spatial)
+    return network
+
+
+def _read(path: Path) -> tuple[dict[str, str], dict[str, np.ndarray]]:
+    from safetensors import SafetensorError, safe_open
+
+    if not path.is_file():
+        raise FileNotFoundError(f"no weights file at {path}")
+    try:
+        with safe_open(path, framework="numpy") as file:
+            metadata = file.metadata() or {}
+            state = {name: file.get_tensor(name) for name in file}
+    except SafetensorError as error:
+        raise ValueError(f"{path} is not a whole safetensors file: {error}") from None
+    if metadata.get("format") != _FORMAT:
+        raise ValueError(
+            f"{path} was not written by pyinvnets.save: expected format {_FORMAT!r} in its metadata, got "
+            f"{metadata.get('format')!r}"
+        )
+    return metadata, state
+
+
+def _kinds() -> dict[str, type[Invertible]]:
+    from . import layers, networks
+
+    return {
+        name: kind
+        for module in (layers, networks)
+        for name, kind in vars(module).items()
+        if isinstance(kind, type) and issubclass(kind, Invertible) and hasattr(kind, "upstream")
+    }
+
+
+def _encode(value: Any) -> Any:
+    if isinstance(value, (activations.ActivationFunction, activations.Squeezer)):
+        return {"class": type(value).__name__, "arguments": value.arguments}
+    return value
+
+
+def _decode(value: Any) -> Any:
+    if isinstance(value, dict):
+        return getattr(activations, value["class"])(**value["arguments"])
+    return value
+
+
+def _version() -> str:
+    from . import __version__
+
+    return __version__
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

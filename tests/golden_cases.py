@@ -1,0 +1,86 @@
+"""The golden cases: what InvertibleNetworks.jl computed, and how to make the same network here.
+
+One table drives the tests of both engines. `tests/golden/README.md` says what each file holds.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+
+import pyinvnets as inv
+
+FOLDER = Path(__file__).parent / "golden"
+
+CASES = {
+    "actnorm": lambda **kw: inv.ActNorm(4, logdet=True, **kw),
+    "actnorm_3d": lambda **kw: inv.ActNorm(3, logdet=True, **kw),
+    "conv1x1": lambda **kw: inv.Conv1x1(4, **kw),
+    "residual_block": lambda **kw: inv.ResidualBlock(3, 5, n_out=6, k1=3, k2=1, p1=1, p2=0, fan=True, **kw),
+    "residual_block_galu": lambda **kw: inv.ResidualBlock(3, 5, **kw),
+    "coupling_glow": lambda **kw: inv.CouplingLayerGlow(4, 8, logdet=True, **kw),
+    "coupling_glow_3d": lambda **kw: inv.CouplingLayerGlow(4, 6, logdet=True, ndims=3, **kw),
+    "coupling_glow_dense": lambda **kw: inv.CouplingLayerGlow(4, 3, nx=6, dense=True, logdet=True, **kw),
+    "coupling_glow_freeze": lambda **kw: inv.CouplingLayerGlow(4, 8, logdet=True, freeze_conv=True, **kw),
+    "coupling_glow_lowhigh": lambda **kw: inv.CouplingLayerGlow(
+        4, 8, logdet=True, activation=inv.SigmoidLayer(low=0.5, high=1.0), **kw
+    ),
+    "coupling_glow_odd": lambda **kw: inv.CouplingLayerGlow(5, 8, logdet=True, **kw),
+    "coupling_glow_stride": lambda **kw: inv.CouplingLayerGlow(4, 8, k1=4, p1=0, s1=4, k2=1, p2=0, logdet=True, **kw),
+    "glow_1channel": lambda **kw: inv.NetworkGlow(1, 8, 2, 2, **kw),
+    "glow_1d": lambda **kw: inv.NetworkGlow(2, 8, 1, 2, ndims=1, **kw),
+    "glow_3d_split": lambda **kw: inv.NetworkGlow(2, 6, 2, 2, split_scales=True, ndims=3, **kw),
+    "glow_dense": lambda **kw: inv.NetworkGlow(2, 4, 1, 3, nx=4, dense=True, **kw),
+    "glow_image": lambda **kw: inv.NetworkGlow(3, 8, 2, 2, **kw),
+    "glow_image_nologdet": lambda **kw: inv.NetworkGlow(3, 8, 2, 2, logdet=False, **kw),
+    "glow_image_split": lambda **kw: inv.NetworkGlow(3, 8, 2, 2, split_scales=True, **kw),
+    "glow_image_split_L1": lambda **kw: inv.NetworkGlow(3, 8, 1, 2, split_scales=True, **kw),
+    "glow_image_split_L3": lambda **kw: inv.NetworkGlow(2, 8, 3, 2, split_scales=True, **kw),
+    "glow_image_split_haar": lambda **kw: inv.NetworkGlow(
+        3, 8, 2, 2, split_scales=True, squeezer=inv.HaarLayer(), **kw
+    ),
+    "glow_image_split_wavelet": lambda **kw: inv.NetworkGlow(
+        3, 8, 2, 2, split_scales=True, squeezer=inv.WaveletLayer(), **kw
+    ),
+    "glow_sigmoid2": lambda **kw: inv.NetworkGlow(4, 8, 1, 3, activation=inv.Sigmoid2Layer(), **kw),
+    "glow_tutorial": lambda **kw: inv.NetworkGlow(2, 16, 1, 10, **kw),
+    "glow_tutorial_f32": lambda **kw: inv.NetworkGlow(2, 16, 1, 10, **kw),
+}
+
+OTHER_FILES = {"utilities", "distributions", "tutorial_run_f4", "tutorial_run_f8"}
+"""Files with a test of their own."""
+
+
+class Golden:
+    """One file: `meta`, and its arrays by key, in Julia's memory order."""
+
+    def __init__(self, name: str) -> None:
+        with np.load(FOLDER / f"{name}.npz") as file:
+            self._arrays = {key: np.array(file[key], order="F") for key in file.files if key != "meta"}
+            self.meta = json.loads(str(file["meta"]))
+
+    def __getitem__(self, key: str) -> np.ndarray:
+        return self._arrays[key]
+
+    def group(self, prefix: str) -> dict[str, np.ndarray]:
+        """The arrays under `prefix/`, by the rest of their key."""
+        start = len(prefix) + 1
+        return {key[start:]: a for key, a in self._arrays.items() if key.startswith(prefix + "/")}
+
+    def series(self, prefix: str) -> list[np.ndarray]:
+        group = self.group(prefix)
+        return [group[str(i)] for i in range(len(group))]
+
+
+def initial_state(name: str, golden: Golden) -> dict[str, np.ndarray]:
+    """The parameters that upstream computed with, before the first `forward`.
+
+    The files of the dense cases record biases that were assigned to `p.data`; upstream's `FluxBlock` computes with
+    the arrays of its Flux model, which were never assigned and still hold their initial zeros.
+    """
+    state = golden.group("init")
+    if name.endswith("dense"):
+        state |= {key: 0 * a for key, a in state.items() if ".RB.params" in f".{key}" and a.ndim == 1}
+    return state

@@ -32,6 +32,8 @@ class ActivationFunction(_Value):
     from the output (for `GaLUlayer`, which has no inverse, from the input). Arrays have Julia's shape."""
 
     invertible = True
+    positive = False
+    """Whether the value is above zero, as the scale of a coupling layer must be."""
 
     def forward(self, x: np.ndarray, *, engine: str | None = None) -> np.ndarray:
         return self._call("activation_forward", engine, x=x)
@@ -68,6 +70,10 @@ class SigmoidLayer(ActivationFunction):
     low: float = 0.0
     high: float = 1.0
 
+    @property
+    def positive(self) -> bool:
+        return self.low >= 0
+
     def __post_init__(self) -> None:
         if not (math.isfinite(self.low) and math.isfinite(self.high) and self.low < self.high):
             raise ValueError(f"SigmoidLayer needs finite low < high, got low={self.low}, high={self.high}")
@@ -76,6 +82,8 @@ class SigmoidLayer(ActivationFunction):
 @dataclass(frozen=True)
 class Sigmoid2Layer(ActivationFunction):
     """Twice the sigmoid: one at zero."""
+
+    positive = True
 
 
 @dataclass(frozen=True)
@@ -90,6 +98,8 @@ class GaLUlayer(ActivationFunction):
 class ExpClampLayer(ActivationFunction):
     """`exp(2 * 0.636 * atan(x))`, a softly clamped exponential. Its gradient and its inverse are the true ones on
     both engines; upstream's own layer halves the output first and is wrong in both."""
+
+    positive = True
 
 
 class Squeezer(_Value):

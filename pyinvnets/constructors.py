@@ -41,13 +41,13 @@ def block(owner: str, k1: Any, k2: Any, p1: Any, p2: Any, s1: Any, s2: Any) -> N
 
 
 def scale_activation(owner: str, activation: Any) -> None:
-    """The scale of a coupling layer must be invertible."""
+    """The scale of a coupling layer must stay away from zero, where its block's last ReLU often is."""
     if not isinstance(activation, ActivationFunction):
         raise TypeError(f"{owner}: activation must be one such as SigmoidLayer(), got {activation!r}")
-    if not activation.invertible:
+    if not activation.positive:
         raise ValueError(
-            f"{owner}: a coupling layer cannot be inverted with {activation!r}; expected SigmoidLayer, Sigmoid2Layer, "
-            "ExpClampLayer or LeakyReLUlayer"
+            f"{owner}: a coupling layer cannot be inverted with {activation!r}, whose value can be zero; expected "
+            "SigmoidLayer with low >= 0, Sigmoid2Layer or ExpClampLayer"
         )
 
 

@@ -103,6 +103,7 @@ class Invertible:
     def _initialise(self, mode: str, title: str, inputs: tuple[np.ndarray, ...]) -> tuple:
         """Run the first `forward`, which sets ActNorm; leave the network as it was if that fails."""
         pending = [p for p in self._lazy if p.data is None]
+        spatial = self.spatial
         if mode not in self._initialising_modes:
             raise ValueError(
                 f"{title}: {pending[0].name} is not initialised; call {self._initialising_modes[0]} on a first batch, "
@@ -121,6 +122,8 @@ class Invertible:
         except BaseException:
             for p in pending:
                 p._slot.data = None
+            if self._latent.vector:
+                self._handle.spatial = spatial
             raise
         self._parameters_changed()
         return results

@@ -14,6 +14,7 @@ import numpy as np
 
 ENGINES = ("julia", "numpy")
 _chosen: str | None = None
+_warned = False
 
 
 class Slot(Protocol):
@@ -86,12 +87,15 @@ def _automatic() -> str:
 
     if julia.ready():
         return "julia"
-    warnings.warn(
-        "pyinvnets uses its NumPy engine: Julia is not set up here. Run `python -m pyinvnets setup` for the Julia "
-        'engine, or choose engine="numpy" to silence this.',
-        UserWarning,
-        stacklevel=6,
-    )
+    global _warned
+    if not _warned:
+        _warned = True
+        warnings.warn(
+            "pyinvnets uses its NumPy engine: Julia is not set up here. Run `python -m pyinvnets setup` for the Julia "
+            'engine, or choose engine="numpy" to silence this.',
+            UserWarning,
+            stacklevel=5,
+        )
     return "numpy"
 
 

@@ -24,16 +24,18 @@ def _pairs(x: np.ndarray, pattern: str) -> np.ndarray:
     else:
         shape = [s for n in x.shape[2:] for s in (n // 2, 2)]
         halves, pairs = _axes(d)
-    return x.reshape(*x.shape[:2], *shape).transpose(*pairs, 0, 1, *halves)
+    return np.ascontiguousarray(x.reshape(*x.shape[:2], *shape).transpose(*pairs, 0, 1, *halves))
 
 
 def _unpairs(y: np.ndarray, pattern: str) -> np.ndarray:
     """The inverse of `_pairs`."""
     d = (y.ndim - 2) // 2
+    spatial = y.shape[d + 2 :]
     order = [d, d + 1]
     for i in range(d):
         order += [i, d + 2 + i] if pattern == "patch" else [d + 2 + i, i]
-    return y.transpose(order).reshape(*y.shape[d : d + 2], *(2 * n for n in y.shape[d + 2 :]))
+    y = np.ascontiguousarray(y.transpose(order))
+    return y.reshape(*y.shape[:2], *(2 * n for n in spatial))
 
 
 def _butterfly(y: np.ndarray, axes: range) -> np.ndarray:
@@ -81,7 +83,7 @@ class HaarLayer:
     def forward(self, x):
         d = x.ndim - 2
         y = _butterfly(_pairs(x, "checkerboard"), range(d))
-        y = y.transpose(*self._order(d), *range(d, y.ndim))
+        y = np.ascontiguousarray(y.transpose(*self._order(d), *range(d, y.ndim)))
         return y.reshape(len(x) << d, *y.shape[d + 1 :])
 
     def inverse(self, y):
@@ -103,7 +105,7 @@ class WaveletLayer:
     def forward(self, x):
         d = x.ndim - 2
         y = _butterfly(np.flip(_pairs(x, "checkerboard"), range(d)), range(d))
-        y = np.moveaxis(y, d, 0)
+        y = np.ascontiguousarray(np.moveaxis(y, d, 0))
         return y.reshape(len(x) << d, *y.shape[d + 1 :])
 
     def inverse(self, y):

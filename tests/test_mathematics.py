@@ -1,0 +1,179 @@
+"""GLOW and its layers against mathematics that knows nothing of Julia."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from mathematics import check_gradients, check_log_determinant, check_round_trip
+
+import pyinvnets as inv
+
+SMALL = {
+    "ActNorm": (lambda **kw: inv.ActNorm(3, logdet=True, **kw), (3, 2, 3, 2)),
+    "Conv1x1": (lambda **kw: inv.Conv1x1(4, **kw), (2, 3, 4, 2)),
+    "Coupling": (lambda **kw: inv.CouplingLayerGlow(4, 5, logdet=True, **kw), (3, 2, 4, 2)),
+    "Coupling, odd channels": (lambda **kw: inv.CouplingLayerGlow(5, 4, logdet=True, **kw), (3, 2, 5, 2)),
+    "Coupling, dense": (lambda **kw: inv.CouplingLayerGlow(3, 4, dense=True, nx=3, logdet=True, **kw), (3, 3, 4)),
+    "Coupling, ExpClamp": (
+        lambda **kw: inv.CouplingLayerGlow(4, 5, logdet=True, activation=inv.ExpClampLayer(), **kw),
+        (3, 2, 4, 2),
+    ),
+    "Coupling, Sigmoid2": (
+        lambda **kw: inv.CouplingLayerGlow(4, 5, logdet=True, activation=inv.Sigmoid2Layer(), **kw),
+        (3, 2, 4, 2),
+    ),
+    "Coupling, low and high": (
+        lambda **kw: inv.CouplingLayerGlow(4, 5, logdet=True, activation=inv.SigmoidLayer(0.5, 3.0), **kw),
+        (3, 2, 4, 2),
+    ),
+    "Coupling, stride": (
+        lambda **kw: inv.CouplingLayerGlow(4, 5, k1=2, p1=0, s1=2, logdet=True, **kw),
+        (4, 4, 4, 1),
+    ),
+    "Coupling, wide inner kernel": (
+        lambda **kw: inv.CouplingLayerGlow(4, 5, k2=3, p2=1, logdet=True, **kw),
+        (3, 2, 4, 2),
+    ),
+    "Coupling, 3-D": (lambda **kw: inv.CouplingLayerGlow(2, 3, logdet=True, ndims=3, **kw), (2, 2, 3, 2, 1)),
+    "Glow": (lambda **kw: inv.NetworkGlow(3, 4, 2, 2, **kw), (2, 3, 3, 2)),
+    "Glow, one pixel": (lambda **kw: inv.NetworkGlow(2, 4, 1, 3, **kw), (1, 1, 2, 6)),
+    "Glow, split": (lambda **kw: inv.NetworkGlow(2, 4, 2, 2, split_scales=True, **kw), (4, 4, 2, 2)),
+    "Glow, one channel": (lambda **kw: inv.NetworkGlow(1, 4, 2, 1, **kw), (4, 4, 1, 2)),
+    "Glow, Haar": (
+        lambda **kw: inv.NetworkGlow(1, 4, 1, 2, split_scales=True, squeezer=inv.HaarLayer(), **kw),
+        (4, 2, 1, 3),
+    ),
+    "Glow, wavelet": (
+        lambda **kw: inv.NetworkGlow(1, 4, 1, 2, split_scales=True, squeezer=inv.WaveletLayer(), **kw),
+        (4, 2, 1, 3),
+    ),
+    "Glow, 1-D": (lambda **kw: inv.NetworkGlow(2, 4, 2, 1, split_scales=True, ndims=1, **kw), (8, 2, 2)),
+    "Glow, dense and split": (
+        lambda **kw: inv.NetworkGlow(2, 3, 1, 2, split_scales=True, dense=True, nx=4, ndims=1, **kw),
+        (4, 2, 4),
+    ),
+    "Glow, no log-determinant": (lambda **kw: inv.NetworkGlow(3, 4, 1, 2, logdet=False, **kw), (2, 3, 3, 2)),
+}
+NO_DETERMINANT = {"Glow, no log-determinant"}
+
+
+def made(name, engine):
+    """A network in float64 with ActNorm set and all parameters moved off their special initial values, and a batch."""
+    make, shape = SMALL[name]
+    network = make(engine=engine, seed=3).astype(np.float64)
+    rng = np.random.default_rng(4)
+    network.forward(np.asfortranarray(rng.standard_normal(shape)))
+    for p in inv.get_params(network):
+        p.data = p.data + 0.1 * rng.standard_normal(p.shape)
+    return network, np.asfortranarray(rng.standard_normal(shape)), rng
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_round_trip(name, engine):
+    network, X, _ = made(name, engine)
+    check_round_trip(network, X)
+
+
+@pytest.mark.parametrize("name", sorted(set(SMALL) - NO_DETERMINANT))
+def test_log_determinant(name, engine):
+    network, X, _ = made(name, engine)
+    check_log_determinant(network, X)
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_gradients(name, engine):
+    check_gradients(*made(name, engine))
+
+
+class TestMutations:
+    """Each check fails where the engine is wrong by a sign."""
+
+    def test_gradient_of_a_weight(self, monkeypatch):
+        from pyinvnets.engines.numpy.blocks import ResidualBlock
+
+        right = ResidualBlock.backward
+
+        def wrong(self, delta, saved):
+            dx = right(self, delta, saved)
+            self.W2.grad *= -1
+            return dx
+
+        monkeypatch.setattr(ResidualBlock, "backward", wrong)
+        with pytest.raises(AssertionError, match="parameters W2"):
+            check_gradients(*made("Glow", "numpy"))
+
+    def test_gradient_of_the_input(self, monkeypatch):
+        from pyinvnets.engines.numpy.blocks import ResidualBlock
+
+        right = ResidualBlock.backward
+        monkeypatch.setattr(ResidualBlock, "backward", lambda self, d, saved: -right(self, d, saved))
+        with pytest.raises(AssertionError, match="the input"):
+            check_gradients(*made("Coupling", "numpy"))
+
+    @pytest.mark.parametrize("module", ["coupling_glow"])
+    def test_log_determinant(self, monkeypatch, module):
+        from pyinvnets.engines.numpy import coupling_glow
+
+        right = coupling_glow.log_determinant
+        monkeypatch.setattr(coupling_glow, "log_determinant", lambda scale: -right(scale))
+        network, X, rng = made("Glow", "numpy")
+        with pytest.raises(AssertionError, match="log-determinant"):
+            check_log_determinant(network, X)
+        with pytest.raises(AssertionError, match="Taylor"):
+            check_gradients(network, X, rng)
+
+    def test_round_trip(self, monkeypatch):
+        from pyinvnets.engines.numpy.conv1x1 import Conv1x1
+
+        monkeypatch.setattr(Conv1x1, "inverse", Conv1x1.forward)
+        network, X, _ = made("Glow", "numpy")
+        with pytest.raises(AssertionError, match="inverse"):
+            check_round_trip(network, X)
+
+
+@st.composite
+def glows(draw):
+    """A NetworkGlow of any options, and the shape of a batch for it."""
+    ndims = draw(st.integers(1, 3))
+    L = draw(st.integers(1, 2))
+    split = draw(st.booleans())
+    n_in = draw(st.integers(1 if split else 2, 5))
+    k1, p1, s1 = draw(st.sampled_from([(3, 1, 1), (1, 0, 1), (2, 0, 2), (5, 2, 1), (3, 0, 1)]))
+    k2 = draw(st.sampled_from([1, 3]))
+    factor = 2**L if split else 1
+    smallest = max(1, k1 - 2 * p1)
+    spatial = [factor * draw(st.integers(smallest, smallest + 2)) for _ in range(ndims)]
+    options = {
+        "n_in": n_in,
+        "n_hidden": draw(st.integers(1, 6)),
+        "L": L,
+        "K": draw(st.integers(1, 2)),
+        "split_scales": split,
+        "ndims": ndims,
+        "k1": k1,
+        "p1": p1,
+        "s1": s1,
+        "k2": k2,
+        "p2": (k2 - 1) // 2,
+        "logdet": draw(st.booleans()),
+        "squeezer": draw(
+            st.sampled_from([inv.HaarLayer(), inv.WaveletLayer(), *map(inv.ShuffleLayer, ("column", "patch"))])
+        ),
+        "activation": draw(st.sampled_from([inv.SigmoidLayer(), inv.Sigmoid2Layer(), inv.ExpClampLayer()])),
+    }
+    return options, (*spatial, n_in, draw(st.integers(2, 4)))
+
+
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(glows(), st.integers(0, 2**31))
+def test_round_trip_of_any_glow(glow, seed):
+    options, shape = glow
+    G = inv.NetworkGlow(**options, engine="numpy", seed=seed).astype(np.float64)
+    X = np.asfortranarray(np.random.default_rng(seed).standard_normal(shape))
+    check_round_trip(G, X)
+    Z = G.forward(X)[0] if options["logdet"] else G.forward(X)
+    dX, X_again = G.backward(Z, Z)
+    assert dX.shape == X.shape
+    np.testing.assert_allclose(X_again, X, atol=1e-9)

@@ -1,0 +1,57 @@
+"""The package as it is installed and imported."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+
+
+def run(code, **environment):
+    return subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=ROOT,
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+def test_import_is_light():
+    """No Julia and no heavy package at import; benchmarks/start.py measures the time."""
+    done = run(
+        "import sys, pyinvnets; print([m for m in ('juliacall', 'matplotlib', 'scipy', 'pywt') if m in sys.modules])"
+    )
+    assert done.stdout.strip() == "[]", done.stderr
+
+
+def test_environment_variable_chooses_the_engine():
+    done = run("import pyinvnets as inv; print(inv.ActNorm(2))", PYINVNETS_ENGINE="numpy")
+    assert done.stdout.strip() == 'ActNorm(k=2, engine="numpy")'
+    assert "UserWarning" not in done.stderr
+    done = run("import pyinvnets as inv; inv.ActNorm(2)", PYINVNETS_ENGINE="torch")
+    assert "the environment variable PYINVNETS_ENGINE must be" in done.stderr
+
+
+def test_use_engine():
+    done = run("import pyinvnets as inv; inv.use_engine('numpy'); print(inv.ActNorm(2))", PYINVNETS_ENGINE="torch")
+    assert done.stdout.strip() == 'ActNorm(k=2, engine="numpy")'
+
+
+def test_wheel_holds_the_julia_side(tmp_path):
+    code = (
+        "from hatchling.builders.wheel import WheelBuilder; "
+        f"print(*WheelBuilder({str(ROOT)!r}).build(directory={str(tmp_path)!r}, versions=['standard']))"
+    )
+    done = run(code)
+    assert done.returncode == 0, done.stderr
+    names = zipfile.ZipFile(done.stdout.split()[-1]).namelist()
+    assert "pyinvnets/juliapkg.json" in names
+    assert "pyinvnets/engines/numpy/engine.py" in names
+    assert not [n for n in names if n.startswith(("tests/", "examples/"))]

@@ -14,9 +14,9 @@ class ReLUlayer:
     def forward(self, x):
         return np.maximum(x, 0)
 
-    def gate(self, delta, x, where=None):
+    def gate(self, delta, x):
         """`delta` in place, zero where `x < 0`; at exactly zero the gradient is one, as upstream has it."""
-        np.copyto(delta, 0, where=x < 0)
+        delta *= x >= 0
         return delta
 
     def backward(self, delta, y):
@@ -27,13 +27,13 @@ class LeakyReLUlayer:
     slope = 0.01
 
     def forward(self, x):
-        return np.where(x < 0, x * x.dtype.type(self.slope), x)
+        return np.maximum(x, x * self.slope)
 
     def inverse(self, y):
-        return np.where(y < 0, y / y.dtype.type(self.slope), y)
+        return np.minimum(y, y / self.slope)
 
     def gate(self, delta, x):
-        np.multiply(delta, delta.dtype.type(self.slope), out=delta, where=x < 0)
+        delta *= np.where(x < 0, delta.dtype.type(self.slope), delta.dtype.type(1))
         return delta
 
     def backward(self, delta, y):

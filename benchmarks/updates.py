@@ -1,0 +1,100 @@
+"""Time of one update (forward, backward, Adam) on the NumPy engine, beside PyTorch's normflows in the same run.
+
+    pip install '.[benchmark]' && python benchmarks/updates.py
+
+Both train a flow of like size by maximum likelihood in float32 on the CPU; their repetitions take turns, so that a
+noisy machine bothers both alike. Each figure is the median.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import time
+import warnings
+
+import numpy as np
+
+import pyinvnets as inv
+
+CASES = {
+    "tutorial: 1x1x2, batch 150, L=1, K=10, 16 hidden": ((1, 1, 2, 150), 16, 1, 10),
+    "image: 64x64x3, batch 8, L=2, K=8, 64 hidden": ((64, 64, 3, 8), 64, 2, 8),
+}
+
+
+def ours(shape, n_hidden, L, K):
+    G = inv.NetworkGlow(shape[2], n_hidden, L, K, split_scales=shape[0] > 1, engine="numpy", seed=1)
+    opt = inv.Adam(1e-4)
+    X = np.asfortranarray(np.random.default_rng(0).standard_normal(shape, dtype=np.float32))
+
+    def update():
+        Z, _ = G.forward(X)
+        G.backward(Z / shape[-1], Z)
+        opt.update(G)
+        inv.clear_grad(G)
+
+    return update
+
+
+def normflows(shape, n_hidden, L, K):
+    import normflows as nf
+    import torch
+
+    warnings.filterwarnings("ignore", message="torch.lu is deprecated")
+    nx, ny, channels, samples = shape
+    torch.manual_seed(0)
+    if nx == 1:
+        base = nf.distributions.base.DiagGaussian((channels, 1, 1), trainable=False)
+        flows = [nf.flows.GlowBlock(channels, n_hidden, scale=True) for _ in range(K)]
+        model = nf.NormalizingFlow(base, flows)
+    else:
+        bases, flows, merges = [], [], []
+        for i in range(L):
+            depth = channels * 2 ** (L + 1 - i)
+            flows.append([nf.flows.GlowBlock(depth, n_hidden, scale=True) for _ in range(K)] + [nf.flows.Squeeze()])
+            size = 2 ** (L - i)
+            latent = depth if i == 0 else depth // 2
+            shape_here = (latent, nx // size, ny // size)
+            bases.append(nf.distributions.base.DiagGaussian(shape_here, trainable=False))
+            if i > 0:
+                merges.append(nf.flows.Merge())
+        model = nf.MultiscaleFlow(bases, flows, merges)
+    optimiser = torch.optim.Adam(model.parameters(), 1e-4)
+    X = torch.randn(samples, channels, nx, ny)
+
+    def update():
+        optimiser.zero_grad()
+        loss = model.forward_kld(X)
+        loss.backward()
+        optimiser.step()
+
+    return update
+
+
+def milliseconds(updates, seconds):
+    """Median time of each update, in turns, over about `seconds`."""
+    for update in updates:
+        update()
+    times = [[] for _ in updates]
+    end = time.perf_counter() + seconds
+    while time.perf_counter() < end:
+        for update, record in zip(updates, times, strict=True):
+            start = time.perf_counter()
+            update()
+            record.append(1e3 * (time.perf_counter() - start))
+    return [statistics.median(record) for record in times]
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--seconds", type=float, default=20, help="time for each case (default 20)")
+    seconds = parser.parse_args().seconds
+    print(f"{'case':50} {'numpy engine':>13} {'normflows':>12} {'ratio':>6}")
+    for name, case in CASES.items():
+        mine, theirs = milliseconds([ours(*case), normflows(*case)], seconds)
+        print(f"{name:50} {mine:10.2f} ms {theirs:9.2f} ms {theirs / mine:6.2f}")
+
+
+if __name__ == "__main__":
+    main()

@@ -51,12 +51,19 @@ class Invertible:
         chosen = get_engine(engine)
         self.engine: str = chosen.name
         self._data, self._latent = data, latent or data
-        self._handle = chosen.create(type(self).__name__, self.arguments, seed)
+        self._handle = chosen.create(type(self).__name__, *self._positional_and_keywords(), seed)
         self._dtype = np.dtype(self._handle.dtype)
         self._parameters = [Parameter(name, slot, self, i) for i, (name, slot) in enumerate(self._handle.parameters)]
         self._lazy = [p for p in self._parameters if p.data is None]
         self._lazy_names = {p.name for p in self._lazy}
         self._uninitialised = bool(self._lazy)
+
+    def _positional_and_keywords(self) -> tuple[tuple, dict[str, Any]]:
+        """The arguments as upstream's constructor takes them: what is keyword-only here is a keyword there."""
+        kinds = self._signature().parameters
+        keyword = {name for name in self.arguments if kinds[name].kind is inspect.Parameter.KEYWORD_ONLY}
+        positional = tuple(value for name, value in self.arguments.items() if name not in keyword)
+        return positional, {name: self.arguments[name] for name in self.arguments if name in keyword}
 
     # Propagation
 
@@ -152,6 +159,17 @@ class Invertible:
             self._handle.astype(dtype)
             self._dtype = dtype
         return self
+
+    @property
+    def julia(self) -> Any:
+        """The network as juliacall's object, for whatever is not proxied here; on the Julia engine only.
+
+        Raises:
+            TypeError: the network is on another engine.
+        """
+        if self.engine != "julia":
+            raise TypeError(f"{self._title}: only a network on the Julia engine has a Julia object; this is on {self.engine}")
+        return self._handle.julia
 
     @property
     def spatial(self) -> tuple[int, ...] | None:

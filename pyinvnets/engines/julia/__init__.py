@@ -1,6 +1,9 @@
-def ready():
-    return False
+"""The Julia engine: InvertibleNetworks.jl through juliacall.
 
+Importing this starts nothing. `ready` looks whether Julia could start without downloading; `start` starts it.
+"""
 
-def start():
-    raise NotImplementedError
+from .errors import JuliaError
+from .runtime import init, ready, start
+
+__all__ = ["JuliaError", "init", "ready", "start"]

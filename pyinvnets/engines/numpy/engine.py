@@ -78,9 +78,8 @@ class NumpySlot:
 class NumpyHandle:
     """One network or layer on the NumPy engine."""
 
-    def __init__(self, kind: str, arguments: dict, seed: int | None) -> None:
-        rng = np.random.default_rng(seed)
-        self._layer = KINDS[kind](rng, **{name: realise(value) for name, value in arguments.items()})
+    def __init__(self, layer) -> None:
+        self._layer = layer
         names, params = zip(*walk(self._layer), strict=True)
         self._store = Store(list(params), np.dtype(np.float32))
         self.parameters = [(name, NumpySlot(p)) for name, p in zip(names, params, strict=True)]
@@ -167,8 +166,10 @@ def _adam(x, grad, m, v, step: int, eta: float, beta: tuple[float, float], epsil
 class NumpyEngine:
     name = "numpy"
 
-    def create(self, kind: str, arguments: dict, seed: int | None) -> NumpyHandle:
-        return NumpyHandle(kind, arguments, seed)
+    def create(self, kind: str, positional: tuple, keywords: dict, seed: int | None) -> NumpyHandle:
+        rng = np.random.default_rng(seed)
+        keywords = {name: realise(value) for name, value in keywords.items()}
+        return NumpyHandle(KINDS[kind](rng, *positional, **keywords))
 
-    def call(self, function: str, *args, **kwargs):
-        return getattr(functions, function)(*map(realise, args), **{k: realise(v) for k, v in kwargs.items()})
+    def call(self, function: str, *args):
+        return getattr(functions, function)(*map(realise, args))

@@ -1,0 +1,18 @@
+# The Julia side of pyinvnets: what Python calls, in as few calls as possible.
+module PyInvNets
+
+using InvertibleNetworks
+using InvertibleNetworks: ActivationFunction, FluxBlock, Invertible, Parameter, Reversed, Squeezer
+using LinearAlgebra, NNlib, Random
+import Flux
+
+include("modes.jl")
+include("values.jl")
+include("parameters.jl")
+include("bridge.jl")
+include("functions.jl")
+include("adam.jl")
+include("fast.jl")
+include("workload.jl")
+
+end

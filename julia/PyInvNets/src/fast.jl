@@ -1,0 +1,3 @@
+# Upstream's slow spots, in batches.
+
+const FAST = Ref(true)

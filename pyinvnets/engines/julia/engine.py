@@ -1,0 +1,142 @@
+"""The Julia engine behind the protocol of `pyinvnets.engines`.
+
+NumPy memory goes to Julia as an address and a shape, borrowed for the one call; what comes back is a NumPy view of
+Julia's memory, which it keeps alive.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .errors import translation
+
+_KEYWORDS = {"alpha": "α"}
+"""Upstream's keywords that Python spells out."""
+
+
+def _view(value: Any) -> Any:
+    """A Julia array as a NumPy view of it; a number, or `None`, as it is."""
+    return value if value is None or isinstance(value, float) else np.asarray(value)
+
+
+class JuliaSlot:
+    """A parameter as the protocol shows it: Julia's shape, views of Julia's memory."""
+
+    __slots__ = ("_engine", "_handle", "_index", "shape")
+
+    def __init__(self, engine: JuliaEngine, handle: Any, index: int, shape: tuple[int, ...]) -> None:
+        self.shape = shape
+        self._engine, self._handle, self._index = engine, handle, index
+
+    @property
+    def data(self) -> np.ndarray | None:
+        return _view(self._engine.bridge.data(self._handle, self._index))
+
+    @data.setter
+    def data(self, value: np.ndarray | None) -> None:
+        self._engine.bridge.set_data_b(self._handle, self._index, self._engine.borrowed(value))
+
+    @property
+    def grad(self) -> np.ndarray | None:
+        return _view(self._engine.bridge.grad(self._handle, self._index))
+
+    @grad.setter
+    def grad(self, value: np.ndarray | None) -> None:
+        self._engine.bridge.set_grad_b(self._handle, self._index, self._engine.borrowed(value))
+
+
+class JuliaHandle:
+    """One network or layer of InvertibleNetworks.jl."""
+
+    def __init__(self, engine: JuliaEngine, handle: Any) -> None:
+        self._engine, self._handle = engine, handle
+        self.dtype = np.dtype(np.float32)
+        self.spatial: tuple[int, ...] | None = None
+        shapes = [tuple(shape) for shape in handle.shapes]
+        self.parameters = [
+            (str(name), JuliaSlot(engine, handle, i, shape))
+            for i, (name, shape) in enumerate(zip(handle.names, shapes, strict=True), 1)
+        ]
+
+    @property
+    def julia(self) -> Any:
+        """The network itself, for whatever is not proxied."""
+        return self._handle.net
+
+    def call(self, mode: str, arrays: tuple[np.ndarray, ...]) -> tuple:
+        engine, bridge = self._engine, self._engine.bridge
+        if mode != "forward" and self.spatial is not None and arrays[0].ndim == 1:
+            bridge.set_latent_sizes_b(self._handle, self.spatial, arrays[0].size)
+        places = [part for array in arrays for part in (array.ctypes.data, array.shape)]
+        with translation():
+            results = bridge.call(self._handle, engine.mode(mode), self.dtype.itemsize == 8, *places)
+        results = tuple(map(_view, results))
+        if mode == "forward" and results[0].ndim == 1:
+            self.spatial = arrays[0].shape[:-2]
+        return results
+
+    def astype(self, dtype: np.dtype) -> None:
+        self._engine.bridge.convert_all_b(self._handle, dtype.itemsize == 8)
+        self.dtype = np.dtype(dtype)
+
+    def clear_grad(self) -> None:
+        self._engine.bridge.clear_grads_b(self._handle)
+
+    def without_gradient(self, indices: list[int] | None) -> list[str]:
+        return [str(name) for name in self._engine.bridge.without_gradient(self._handle, _from_one(indices))]
+
+    def optimiser_state(self) -> dict:
+        return {"moments": self._engine.bridge.moments(self._handle)}
+
+    def adam(
+        self, state: dict, indices: list[int] | None, eta: float, beta: tuple[float, float], epsilon: float
+    ) -> None:
+        self._engine.bridge.adam_b(self._handle, state["moments"], _from_one(indices), eta, beta, epsilon)
+
+
+def _from_one(indices: list[int] | None) -> tuple[int, ...] | None:
+    return None if indices is None else tuple(i + 1 for i in indices)
+
+
+class JuliaEngine:
+    """The one engine of this process; `bridge` is the Julia module PyInvNets."""
+
+    name = "julia"
+
+    def __init__(self, bridge: Any) -> None:
+        self.bridge = bridge
+        self._modes: dict[str, Any] = {}
+
+    def set_fast(self, fast: bool) -> None:
+        self.bridge.FAST[()] = fast
+
+    def mode(self, name: str) -> Any:
+        if name not in self._modes:
+            self._modes[name] = self.bridge.Symbol(name)
+        return self._modes[name]
+
+    def borrowed(self, array: np.ndarray | None) -> Any:
+        """A Julia `Array` on the NumPy memory, for use while `array` lives."""
+        if array is None:
+            return None
+        return self.bridge.borrow_one(array.dtype.itemsize == 8, array.ctypes.data, array.shape)
+
+    def _argument(self, value: Any) -> Any:
+        if isinstance(value, np.ndarray):
+            return self.borrowed(value)
+        if hasattr(value, "arguments"):
+            return self.bridge.value(type(value).__name__, **value.arguments)
+        return value
+
+    def create(self, kind: str, positional: tuple, keywords: dict, seed: int | None) -> JuliaHandle:
+        keywords = {_KEYWORDS.get(name, name): self._argument(value) for name, value in keywords.items()}
+        with translation():
+            return JuliaHandle(self, self.bridge.create(kind, seed, *positional, **keywords))
+
+    def call(self, function: str, *args: Any) -> Any:
+        with translation():
+            results = self.bridge.apply(function, *map(self._argument, args))
+        results = tuple(map(_view, results))
+        return results[0] if len(results) == 1 else results

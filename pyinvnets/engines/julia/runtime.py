@@ -1,0 +1,171 @@
+"""Starting Julia: lazily, once, under a lock."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import sys
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .errors import JuliaError
+
+if TYPE_CHECKING:
+    from .engine import JuliaEngine
+
+TESTED_VERSION = "2.3.1"
+"""The version of InvertibleNetworks.jl that this engine was run and checked with."""
+
+_lock = threading.RLock()
+_engine: JuliaEngine | None = None
+_pid: int | None = None
+_options: dict[str, Any] = {"threads": None, "sysimage": None, "fast": True}
+
+SETUP_HINT = "run `python -m pyinvnets setup`, or `python -m pyinvnets doctor` to see what is missing"
+
+
+def init(*, threads: int | str | None = None, sysimage: str | os.PathLike | None = None, fast: bool = True) -> None:
+    """Choose how Julia starts; call it before the Julia engine's first use.
+
+    Args:
+        threads: number of Julia threads, or `"auto"`.
+        sysimage: path of a system image to start from.
+        fast: whether the batched methods of `julia/PyInvNets` replace upstream's slow ones. They give the same
+            numbers. This can be changed at any time.
+
+    Raises:
+        FileNotFoundError: there is no such system image.
+        RuntimeError: Julia runs already, with other threads or another system image.
+        ValueError: threads is no positive number.
+    """
+    if threads is not None and threads != "auto" and (not isinstance(threads, int) or threads < 1):
+        raise ValueError(f'init: threads must be a positive integer or "auto", got {threads!r}')
+    if sysimage is not None:
+        sysimage = Path(sysimage).absolute()
+        if not sysimage.is_file():
+            raise FileNotFoundError(f"init: there is no system image at {sysimage}")
+    with _lock:
+        for name, value in (("threads", threads), ("sysimage", sysimage)):
+            if _running() and value is not None and value != _options[name]:
+                raise RuntimeError(f"init: Julia runs already, so {name}={value!r} comes too late; call init first")
+            if value is not None:
+                _options[name] = value
+        _options["fast"] = bool(fast)
+        if _engine is not None:
+            _engine.set_fast(_options["fast"])
+
+
+def julia_folder() -> Path:
+    """The folder of the Julia package PyInvNets: in an installed wheel inside the package, in a checkout beside it."""
+    package = Path(__file__).parents[2]
+    inside = package / "julia"
+    return inside if inside.is_dir() else package.parent / "julia"
+
+
+def ready() -> bool:
+    """Whether Julia could start now without downloading anything, found out without starting it."""
+    if _engine is not None:
+        return _pid == os.getpid()
+    if importlib.util.find_spec("juliacall") is None or importlib.util.find_spec("pywt") is None:
+        return False
+    found = installation()
+    return found is not None and has_package(found[1], "InvertibleNetworks")
+
+
+def installation() -> tuple[Path, Path] | None:
+    """Julia's executable and project, from the environment variables or as juliapkg resolved them; else `None`."""
+    executable, project = (os.environ.get(f"PYTHON_JULIACALL_{name}") for name in ("EXE", "PROJECT"))
+    if executable and project:
+        found = Path(executable), Path(project)
+        return found if found[0].is_file() and found[1].is_dir() else None
+    if executable or project or importlib.util.find_spec("juliapkg") is None:
+        return None
+    from juliapkg.deps import can_skip_resolve
+
+    try:
+        resolved = can_skip_resolve()
+    except (OSError, ValueError, KeyError):
+        return None
+    return (Path(resolved["executable"]), Path(resolved["project"])) if resolved else None
+
+
+def has_package(project: Path, name: str) -> bool:
+    manifest = project / "Manifest.toml"
+    return manifest.is_file() and f"[[deps.{name}]]" in manifest.read_text()
+
+
+def _running() -> bool:
+    juliacall = sys.modules.get("juliacall")
+    return juliacall is not None and juliacall.CONFIG["inited"]
+
+
+def start() -> JuliaEngine:
+    """The engine, starting Julia at the first call.
+
+    Raises:
+        JuliaError: Julia or a package that it needs is missing, or this is a forked child of a process that used it.
+    """
+    global _engine, _pid
+    with _lock:
+        if _engine is not None:
+            if _pid != os.getpid():
+                raise JuliaError(
+                    "Julia cannot be used in a forked child of a process that started it; start the child with "
+                    'multiprocessing.get_context("spawn")'
+                )
+            return _engine
+        _check_installation()
+        _set_environment()
+        _engine, _pid = _start(), os.getpid()
+        _engine.set_fast(_options["fast"])
+        return _engine
+
+
+def _check_installation() -> None:
+    if importlib.util.find_spec("juliacall") is None:
+        raise JuliaError('the Julia engine needs the Python package juliacall; write `pip install "juliacall==0.9.34"`')
+    if importlib.util.find_spec("pywt") is None:
+        raise JuliaError(
+            "JOLI.jl, which InvertibleNetworks.jl needs, imports the Python package pywt; write "
+            "`pip install PyWavelets`"
+        )
+    if _running():
+        return
+    found = installation()
+    if found is None:
+        raise JuliaError(f"Julia is not set up for pyinvnets here; {SETUP_HINT}")
+    if not has_package(found[1], "InvertibleNetworks"):
+        raise JuliaError(f"the Julia project {found[1]} has no InvertibleNetworks; {SETUP_HINT}")
+
+
+def _set_environment() -> None:
+    """juliacall's settings, only where the user has not made them."""
+    wanted = {"PYTHON_JULIAPKG_OFFLINE": "yes"}
+    if _options["threads"] is not None:
+        wanted["PYTHON_JULIACALL_THREADS"] = str(_options["threads"])
+    if _options["sysimage"] is not None:
+        wanted["PYTHON_JULIACALL_SYSIMAGE"] = str(_options["sysimage"])
+    threads = _options["threads"] or os.environ.get("PYTHON_JULIACALL_THREADS") or os.environ.get("JULIA_NUM_THREADS")
+    if str(threads or 1) != "1":
+        wanted["PYTHON_JULIACALL_HANDLE_SIGNALS"] = "yes"
+    for name, value in wanted.items():
+        os.environ.setdefault(name, value)
+
+
+def _start() -> JuliaEngine:
+    import juliacall
+
+    from .engine import JuliaEngine
+
+    jl = juliacall.Main
+    folder = str(julia_folder())
+    try:
+        jl.seval("folder -> folder in LOAD_PATH || push!(LOAD_PATH, folder)")(folder)
+        bridge = jl.seval("import PyInvNets; PyInvNets")
+    except juliacall.JuliaError as error:
+        from .errors import translated
+
+        translation = translated(error)
+        raise JuliaError(f"the Julia engine did not load: {translation}; {SETUP_HINT}") from translation
+    return JuliaEngine(bridge)

@@ -154,7 +154,7 @@ def sample_banana(
     c = tuple(float(x) for x in c)
     if len(c) != 2 or not all(map(math.isfinite, c)) or c[0] == 0:
         raise ValueError(f"sample_banana: c must be two finite numbers, the first not zero, got {c}")
-    return get_engine(engine).call("sample_banana", _count(batchsize, "sample_banana"), c, seed)
+    return get_engine(engine).call("sample_banana", _count(batchsize, "sample_banana"), *c, seed)
 
 
 def sample_swirl(

@@ -4,7 +4,7 @@ module PyInvNets
 using InvertibleNetworks
 using InvertibleNetworks: ActivationFunction, FluxBlock, Invertible, Parameter, Reversed, Squeezer
 using LinearAlgebra, NNlib, Random
-import Flux
+import Flux, PythonCall
 
 include("modes.jl")
 include("values.jl")

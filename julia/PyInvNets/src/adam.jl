@@ -12,7 +12,8 @@ moments(handle) = Union{Moment,Nothing}[nothing for _ in handle.params]
 without_gradient(handle, indices) = [handle.names[i] for i in indices if isnothing(handle.params[i].grad)]
 without_gradient(handle, ::Nothing) = without_gradient(handle, eachindex(handle.params))
 
-function adam!(handle, moments, indices, η, β, ϵ)
+function adam!(handle, moments, indices, η, β1, β2, ϵ)
+    β = (β1, β2)
     for i in (isnothing(indices) ? eachindex(handle.params) : indices)
         p = handle.params[i]
         state = moments[i]

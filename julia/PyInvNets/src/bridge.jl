@@ -13,9 +13,17 @@ function Handle(net)
     return Handle(net, [n.name for n in named], [n.shape for n in named], Parameter[n.parameter for n in named])
 end
 
-function create(kind, seed, args...; kwargs...)
+# Each parameter's name and shape, a line each.
+describe(handle) = join((join((name, shape...), ' ') for (name, shape) in zip(handle.names, handle.shapes)), '\n')
+
+# The last of the arguments are keywords, with the given names. In one string: juliacall passes keywords in an order
+# that changes, and each order would compile anew.
+function create(kind, seed, names, arguments...)
     constructor = getfield(InvertibleNetworks, Symbol(kind))
-    return Handle(seeded(() -> constructor(args...; kwargs...), seed))
+    keys = Tuple(Symbol.(split(names)))
+    positional = arguments[1:(end-length(keys))]
+    keywords = NamedTuple{keys}(arguments[(end-length(keys)+1):end])
+    return Handle(seeded(() -> constructor(positional...; keywords...), seed))
 end
 
 # The generator's state is put back after what a seed is for.
@@ -31,21 +39,32 @@ function seeded(draw, seed)
     end
 end
 
-borrow(::Type{T}, address, shape) where {T} = unsafe_wrap(Array, Ptr{T}(address), shape)
-borrow_one(double, address, shape) = double ? borrow(Float64, address, shape) : borrow(Float32, address, shape)
+# `description` is the address of integers: for each array its address, its number of axes, and its shape.
+function borrow(::Type{T}, description, count) where {T}
+    next = Ptr{Int}(description)
+    arrays = Vector{Any}(undef, count)
+    for i in 1:count
+        address, axes = unsafe_load(next, 1), unsafe_load(next, 2)
+        shape = ntuple(j -> unsafe_load(next, 2 + j), axes)
+        arrays[i] = unsafe_wrap(Array, Ptr{T}(address), shape)
+        next += (2 + axes) * sizeof(Int)
+    end
+    return arrays
+end
 
-# `addresses` alternates addresses and shapes. The results are a tuple, without memory of the arguments.
-function call(handle, mode, double, addresses...)
-    arrays = arguments(double ? Float64 : Float32, addresses)
+borrow(double::Bool, description, count) = double ? borrow(Float64, description, count) : borrow(Float32, description, count)
+borrow_one(double, description) = only(borrow(double, description, 1))
+
+# The results are a tuple, without memory of the arguments.
+function call(handle, mode, double, description, count)
+    arrays = borrow(double, description, count)
     CHECKED[] = FAST[]
     try
-        return results(propagate(handle.net, mode, arrays...), arrays)
+        return results(propagate(handle.net, Symbol(mode), arrays...), arrays)
     finally
         CHECKED[] = false
     end
 end
-
-arguments(::Type{T}, addresses) where {T} = ntuple(i -> borrow(T, addresses[2i-1], addresses[2i]), length(addresses) ÷ 2)
 
 propagate(net, mode, arrays...) = InvertibleNetworks._predefined_mode(net, mode, arrays...)
 
@@ -88,7 +107,7 @@ convert_all!(handle, double) = convert_all!(handle.net, handle.params, double ? 
 
 # Upstream remembers the sizes of the last forward's latents; here they follow from the image size and the latent's
 # length, so that any batch size, and a network that was never forward, can be inverted.
-function set_latent_sizes!(net::NetworkGlow, spatial, len)
+function set_latent_sizes!(net::NetworkGlow, len, spatial...)
     d = length(spatial)
     channels = net.AN[1, 1].k ÷ 2^d
     samples = len ÷ (channels * prod(spatial))
@@ -100,4 +119,4 @@ function set_latent_sizes!(net::NetworkGlow, spatial, len)
         channels = kept
     end
 end
-set_latent_sizes!(handle::Handle, spatial, len) = set_latent_sizes!(handle.net, spatial, len)
+set_latent_sizes!(handle::Handle, len, spatial...) = set_latent_sizes!(handle.net, len, spatial...)

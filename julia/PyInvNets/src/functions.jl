@@ -13,7 +13,7 @@ const FUNCTIONS = Dict{String,Function}(
     "grad_log_likelihood" => (X, μ, σ) -> ∇log_likelihood(X; μ=eltype(X)(μ), σ=eltype(X)(σ)),
     "mse" => mse,
     "grad_mse" => ∇mse,
-    "sample_banana" => (n, c, seed) -> seeded(() -> sample_banana(n; c=Float32[c...]), seed),
+    "sample_banana" => (n, c1, c2, seed) -> seeded(() -> sample_banana(n; c=Float32[c1, c2]), seed),
     "sample_swirl" => (n, noise, seed) -> seeded(() -> sample_swirl(n; noise=Float32(noise)), seed),
     "activation_forward" => (activation, x) -> activation.forward(x),
     "activation_inverse" => (activation, y) -> activation.inverse(y),

@@ -17,13 +17,13 @@ exp_clamp() = ActivationFunction(x -> ExpClamp(x), y -> ExpClampInv(y), (Δy, y)
 const VALUES = Dict{String,Function}(
     "ReLUlayer" => ReLUlayer,
     "LeakyReLUlayer" => LeakyReLUlayer,
-    "SigmoidLayer" => (; low, high) -> (low == 0 && high == 1) ? SigmoidLayer() : sigmoid_between(low, high),
+    "SigmoidLayer" => (low, high) -> (low == 0 && high == 1) ? SigmoidLayer() : sigmoid_between(low, high),
     "Sigmoid2Layer" => Sigmoid2Layer,
     "GaLUlayer" => GaLUlayer,
     "ExpClampLayer" => exp_clamp,
-    "ShuffleLayer" => (; pattern) -> ShuffleLayer(; pattern),
-    "WaveletLayer" => (; type) -> WaveletLayer(),
+    "ShuffleLayer" => pattern -> ShuffleLayer(; pattern),
+    "WaveletLayer" => type -> WaveletLayer(),
     "HaarLayer" => HaarLayer,
 )
 
-value(name; kwargs...) = VALUES[name](; kwargs...)
+value(name, arguments...) = VALUES[name](arguments...)

@@ -1,0 +1,57 @@
+# What a session does first, compiled when the package is: a Glow, its layers and parameters, one update.
+
+using PrecompileTools
+
+description(A) = [Int(pointer(A)), ndims(A), size(A)...]
+
+function example_call(handle, mode, arrays...)
+    numbers = reduce(vcat, map(description, arrays))
+    double = eltype(first(arrays)) == Float64
+    return call(handle, mode, double, Int(pointer(numbers)), length(arrays))
+end
+
+function example_update(handle, X)
+    Z, _ = example_call(handle, "forward", X)
+    ndims(Z) == 1 && set_latent_sizes!(handle, length(Z), size(X)[1:(end-2)]...)
+    example_call(handle, "inverse", Z)
+    example_call(handle, "backward", Z ./ size(X)[end], Z)
+    isempty(without_gradient(handle, nothing)) && adam!(handle, moments(handle), nothing, 1e-3, 0.9, 0.999, 1e-8)
+    clear_grads!(handle)
+    set_data!(handle, 1, borrow_one(eltype(X) == Float64, Int(pointer(description(data(handle, 1))))))
+    return grad(handle, 1)
+end
+
+# Every keyword, in the order and of the types in which Python passes them.
+function example_glow(; split_scales=false)
+    names = "logdet nx dense freeze_conv split_scales k1 k2 p1 p2 s1 s2 ndims squeezer activation"
+    squeezer = value("ShuffleLayer", "checkerboard")
+    activation = value("SigmoidLayer", 0.0, 1.0)
+    options = (true, nothing, false, false, split_scales, 3, 1, 1, 0, 1, 1, 2, squeezer, activation)
+    handle = create("NetworkGlow", 1, names, 2, 4, 1, 2, options...)
+    describe(handle)
+    return handle
+end
+
+@setup_workload begin
+    pixels = randn(Float32, 4, 4, 2, 3)
+    @compile_workload begin
+        example_update(example_glow(), apply("sample_banana", 6, 1.0, 4.0, 1)[1])
+        example_update(example_glow(; split_scales=true), pixels)
+        double = example_glow()
+        convert_all!(double, true)
+        example_update(double, Float64.(pixels))
+    end
+end
+
+# How juliacall calls these functions, and shows their arrays to NumPy.
+for f in (adam!, apply, borrow_one, call, clear_grads!, convert_all!, create, data, describe, grad, moments, set_data!, set_grad!,
+    set_latent_sizes!, value, without_gradient)
+    precompile(PythonCall.JlWrap.pyjlany_call, (typeof(f), PythonCall.Py, PythonCall.Py))
+end
+for T in (Float32, Float64), N in 1:5
+    precompile(PythonCall.JlWrap.pyjlarray_buffer_info, (Array{T,N},))
+    precompile(PythonCall.Py, (Array{T,N},))
+    precompile(PythonCall.Py, (Tuple{Array{T,N},Float64},))
+    precompile(PythonCall.Py, (Tuple{Array{T,N},Array{T,N}},))
+    precompile(PythonCall.JlWrap.Cjl._pyjl_get_buffer_impl, (Ptr{PythonCall.C.PyObject}, Ptr{PythonCall.C.Py_buffer}, Cint, Array{T,N}, typeof(PythonCall.JlWrap.pyjlarray_buffer_info)))
+end

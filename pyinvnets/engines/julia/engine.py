@@ -21,6 +21,11 @@ def _view(value: Any) -> Any:
     return value if value is None or isinstance(value, float) else np.asarray(value)
 
 
+def description(arrays: tuple[np.ndarray, ...]) -> np.ndarray:
+    """For each array its address, its number of axes, its shape: what Julia wraps its memory by."""
+    return np.array([n for a in arrays for n in (a.ctypes.data, a.ndim, *a.shape)], np.int64)
+
+
 class JuliaSlot:
     """A parameter as the protocol shows it: Julia's shape, views of Julia's memory."""
 
@@ -54,11 +59,10 @@ class JuliaHandle:
         self._engine, self._handle = engine, handle
         self.dtype = np.dtype(np.float32)
         self.spatial: tuple[int, ...] | None = None
-        shapes = [tuple(shape) for shape in handle.shapes]
-        self.parameters = [
-            (str(name), JuliaSlot(engine, handle, i, shape))
-            for i, (name, shape) in enumerate(zip(handle.names, shapes, strict=True), 1)
-        ]
+        self.parameters = []
+        for i, line in enumerate(engine.bridge.describe(handle).splitlines(), 1):
+            name, *shape = line.split(" ")
+            self.parameters.append((name, JuliaSlot(engine, handle, i, tuple(map(int, shape)))))
 
     @property
     def julia(self) -> Any:
@@ -66,12 +70,12 @@ class JuliaHandle:
         return self._handle.net
 
     def call(self, mode: str, arrays: tuple[np.ndarray, ...]) -> tuple:
-        engine, bridge = self._engine, self._engine.bridge
+        bridge = self._engine.bridge
         if mode != "forward" and self.spatial is not None and arrays[0].ndim == 1:
-            bridge.set_latent_sizes_b(self._handle, self.spatial, arrays[0].size)
-        places = [part for array in arrays for part in (array.ctypes.data, array.shape)]
+            bridge.set_latent_sizes_b(self._handle, arrays[0].size, *self.spatial)
+        described = description(arrays)
         with translation():
-            results = bridge.call(self._handle, engine.mode(mode), self.dtype.itemsize == 8, *places)
+            results = bridge.call(self._handle, mode, self.dtype.itemsize == 8, described.ctypes.data, len(arrays))
         results = tuple(map(_view, results))
         if mode == "forward" and results[0].ndim == 1:
             self.spatial = arrays[0].shape[:-2]
@@ -93,7 +97,7 @@ class JuliaHandle:
     def adam(
         self, state: dict, indices: list[int] | None, eta: float, beta: tuple[float, float], epsilon: float
     ) -> None:
-        self._engine.bridge.adam_b(self._handle, state["moments"], _from_one(indices), eta, beta, epsilon)
+        self._engine.bridge.adam_b(self._handle, state["moments"], _from_one(indices), eta, *beta, epsilon)
 
 
 def _from_one(indices: list[int] | None) -> tuple[int, ...] | None:
@@ -107,33 +111,28 @@ class JuliaEngine:
 
     def __init__(self, bridge: Any) -> None:
         self.bridge = bridge
-        self._modes: dict[str, Any] = {}
 
     def set_fast(self, fast: bool) -> None:
         self.bridge.FAST[()] = fast
-
-    def mode(self, name: str) -> Any:
-        if name not in self._modes:
-            self._modes[name] = self.bridge.Symbol(name)
-        return self._modes[name]
 
     def borrowed(self, array: np.ndarray | None) -> Any:
         """A Julia `Array` on the NumPy memory, for use while `array` lives."""
         if array is None:
             return None
-        return self.bridge.borrow_one(array.dtype.itemsize == 8, array.ctypes.data, array.shape)
+        return self.bridge.borrow_one(array.dtype.itemsize == 8, description((array,)).ctypes.data)
 
     def _argument(self, value: Any) -> Any:
         if isinstance(value, np.ndarray):
             return self.borrowed(value)
         if hasattr(value, "arguments"):
-            return self.bridge.value(type(value).__name__, **value.arguments)
+            return self.bridge.value(type(value).__name__, *value.arguments.values())
         return value
 
     def create(self, kind: str, positional: tuple, keywords: dict, seed: int | None) -> JuliaHandle:
-        keywords = {_KEYWORDS.get(name, name): self._argument(value) for name, value in keywords.items()}
+        names = " ".join(_KEYWORDS.get(name, name) for name in keywords)
+        values = map(self._argument, (*positional, *keywords.values()))
         with translation():
-            return JuliaHandle(self, self.bridge.create(kind, seed, *positional, **keywords))
+            return JuliaHandle(self, self.bridge.create(kind, seed, names, *values))
 
     def call(self, function: str, *args: Any) -> Any:
         with translation():

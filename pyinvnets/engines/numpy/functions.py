@@ -82,11 +82,11 @@ def grad_mse(X, Y):
     return (X - Y) / X.shape[-1]
 
 
-def sample_banana(batchsize, c, seed):
+def sample_banana(batchsize, c1, c2, seed):
     x = np.random.default_rng(seed).standard_normal((2, batchsize), dtype=np.float32)
     samples = np.empty((batchsize, 2, 1, 1), np.float32)
-    samples[:, 0, 0, 0] = x[0] / c[0]
-    samples[:, 1, 0, 0] = x[1] * c[0] + c[0] * c[1] * (x[0] ** 2 + c[0] ** 2)
+    samples[:, 0, 0, 0] = x[0] / c1
+    samples[:, 1, 0, 0] = x[1] * c1 + c1 * c2 * (x[0] ** 2 + c1**2)
     return samples.T
 
 

@@ -15,6 +15,7 @@ from .activations import (
     WaveletLayer,
 )
 from .engines import use_engine
+from .engines.julia import JuliaError, init
 from .functions import (
     Haar_squeeze,
     grad_log_likelihood,
@@ -48,6 +49,7 @@ __all__ = [
     "GaLUlayer",
     "HaarLayer",
     "Haar_squeeze",
+    "JuliaError",
     "LeakyReLUlayer",
     "NetworkGlow",
     "Parameter",
@@ -61,6 +63,7 @@ __all__ = [
     "get_params",
     "grad_log_likelihood",
     "grad_mse",
+    "init",
     "invHaar_unsqueeze",
     "load",
     "log_likelihood",

@@ -46,6 +46,11 @@ def _parser() -> argparse.ArgumentParser:
     tutorial.add_argument("--learning-rate", type=_positive_float, default=9e-4, help="of Adam")
     tutorial.add_argument("--output", type=Path, default=Path("tutorial-output"), help="folder to write to")
     tutorial.set_defaults(run=_tutorial)
+
+    setup = commands.add_parser("setup", help="install Julia and its packages for the Julia engine, and try them")
+    setup.set_defaults(run=_setup)
+    doctor = commands.add_parser("doctor", help="report what of the Julia engine is there and usable")
+    doctor.set_defaults(run=_doctor)
     return parser
 
 
@@ -60,6 +65,18 @@ def _tutorial(options: argparse.Namespace) -> None:
         batch_size=options.batch_size,
         learning_rate=options.learning_rate,
     )
+
+
+def _setup(options: argparse.Namespace) -> None:
+    from .engines.julia import setup
+
+    setup.run()
+
+
+def _doctor(options: argparse.Namespace) -> int:
+    from .engines.julia import doctor
+
+    return doctor.run()
 
 
 def _positive_int(text: str) -> int:

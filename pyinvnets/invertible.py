@@ -168,7 +168,9 @@ class Invertible:
             TypeError: the network is on another engine.
         """
         if self.engine != "julia":
-            raise TypeError(f"{self._title}: only a network on the Julia engine has a Julia object; this is on {self.engine}")
+            raise TypeError(
+                f"{self._title}: only a network on the Julia engine has a Julia object; this is on {self.engine}"
+            )
         return self._handle.julia
 
     @property

@@ -52,6 +52,6 @@ def test_wheel_holds_the_julia_side(tmp_path):
     done = run(code)
     assert done.returncode == 0, done.stderr
     names = zipfile.ZipFile(done.stdout.split()[-1]).namelist()
-    assert "pyinvnets/juliapkg.json" in names
+    assert {"pyinvnets/juliapkg.json", "pyinvnets/julia/PyInvNets/src/PyInvNets.jl"} <= set(names)
     assert "pyinvnets/engines/numpy/engine.py" in names
     assert not [n for n in names if n.startswith(("tests/", "examples/"))]

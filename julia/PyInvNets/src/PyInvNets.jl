@@ -7,12 +7,12 @@ using LinearAlgebra, NNlib, Random
 import Flux, PythonCall
 
 include("modes.jl")
+include("fast.jl")
 include("values.jl")
 include("parameters.jl")
 include("bridge.jl")
 include("functions.jl")
 include("adam.jl")
-include("fast.jl")
 include("workload.jl")
 
 end

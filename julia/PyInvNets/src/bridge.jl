@@ -66,6 +66,10 @@ function call(handle, mode, double, description, count)
     end
 end
 
+upstream_version() = string(pkgversion(InvertibleNetworks))
+threads() = Threads.nthreads()
+cuda_usable() = InvertibleNetworks.CUDA.functional()
+
 propagate(net, mode, arrays...) = InvertibleNetworks._predefined_mode(net, mode, arrays...)
 
 function propagate(net::Reversed, mode, arrays...)

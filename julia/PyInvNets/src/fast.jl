@@ -7,6 +7,8 @@
 
 const FAST = Ref(true)
 
+set_fast!(on) = (FAST[] = on; nothing)
+
 const Float = Union{Float32,Float64}
 
 import InvertibleNetworks: backward, conv1x1_grad_v, forward, inverse
@@ -170,7 +172,7 @@ end
 function block_backward(ΔX4::Array{T,N}, states, RB::ResidualBlock) where {T,N}
     K, X1, Y1, X2, Y2, X3, Y3 = states
     gate = RB.activation.backward
-    Δ4 = reshape(ΔX4, :, size(Y3)[2:end]...)
+    Δ4 = in_layout(ΔX4, Y3)
     Δ3 = (RB.fan ? gate(Δ4, Y3) : InvertibleNetworks.GaLUgrad(Δ4, Y3))::typeof(Y3)
     Δ2 = gate(third_adjoint(K, Δ3), Y2)::typeof(Y2)
     Δ1 = second_adjoint(K, Δ2)
@@ -185,6 +187,9 @@ function block_backward(ΔX4::Array{T,N}, states, RB::ResidualBlock) where {T,N}
     )
     return image(first_adjoint(K, Δ1), ΔX4), gradients
 end
+
+in_layout(Δ::Array{T,N}, ::Array{T,N}) where {T,N} = Δ
+in_layout(Δ::Array{T}, ::Matrix{T}) where {T} = onepixel(Δ)
 
 image(Y::Array{T,N}, ::Array{T,N}) where {T,N} = Y
 image(Y::Matrix{T}, ::Array{T,N}) where {T,N} = reshape(Y, ntuple(_ -> 1, N - 2)..., size(Y)...)

@@ -104,16 +104,28 @@ def _from_one(indices: list[int] | None) -> tuple[int, ...] | None:
     return None if indices is None else tuple(i + 1 for i in indices)
 
 
+class Bridge:
+    """The Julia module PyInvNets; each function is looked up once."""
+
+    def __init__(self, module: Any) -> None:
+        self._module = module
+
+    def __getattr__(self, name: str) -> Any:
+        value = getattr(self._module, name)
+        setattr(self, name, value)
+        return value
+
+
 class JuliaEngine:
-    """The one engine of this process; `bridge` is the Julia module PyInvNets."""
+    """The one engine of this process."""
 
     name = "julia"
 
-    def __init__(self, bridge: Any) -> None:
-        self.bridge = bridge
+    def __init__(self, module: Any) -> None:
+        self.bridge = Bridge(module)
 
     def set_fast(self, fast: bool) -> None:
-        self.bridge.FAST[()] = fast
+        self.bridge.set_fast_b(fast)
 
     def borrowed(self, array: np.ndarray | None) -> Any:
         """A Julia `Array` on the NumPy memory, for use while `array` lives."""

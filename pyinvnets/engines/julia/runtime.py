@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import signal
 import sys
 import threading
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .errors import JuliaError
+from .errors import JuliaError, translated
 
 if TYPE_CHECKING:
     from .engine import JuliaEngine
@@ -154,18 +156,39 @@ def _set_environment() -> None:
 
 
 def _start() -> JuliaEngine:
+    interrupt = signal.getsignal(signal.SIGINT)
     import juliacall
 
     from .engine import JuliaEngine
 
+    _keep_control_c(interrupt)
     jl = juliacall.Main
-    folder = str(julia_folder())
     try:
-        jl.seval("folder -> folder in LOAD_PATH || push!(LOAD_PATH, folder)")(folder)
-        bridge = jl.seval("import PyInvNets; PyInvNets")
+        jl.seval("folder -> folder in LOAD_PATH || push!(LOAD_PATH, folder)")(str(julia_folder()))
+        module = jl.seval("import PyInvNets; PyInvNets")
     except juliacall.JuliaError as error:
-        from .errors import translated
+        cause = translated(error)
+        raise JuliaError(f"the Julia engine did not load: {cause}; {SETUP_HINT}") from cause
+    check_version(str(module.upstream_version()))
+    return JuliaEngine(module)
 
-        translation = translated(error)
-        raise JuliaError(f"the Julia engine did not load: {translation}; {SETUP_HINT}") from translation
-    return JuliaEngine(bridge)
+
+def _keep_control_c(handler: Any) -> None:
+    """Julia with several threads handles signals itself and blocks them elsewhere; Ctrl-C is to stay Python's."""
+    if (
+        os.environ.get("PYTHON_JULIACALL_HANDLE_SIGNALS") == "yes"
+        and threading.current_thread() is threading.main_thread()
+    ):
+        signal.signal(signal.SIGINT, handler)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+
+
+def check_version(found: str) -> None:
+    """Warn where InvertibleNetworks.jl is not the version that this engine was checked with."""
+    if found != TESTED_VERSION:
+        warnings.warn(
+            f"this is InvertibleNetworks.jl {found}; pyinvnets was checked with {TESTED_VERSION} only, and "
+            "`python -m pyinvnets setup` installs that",
+            UserWarning,
+            stacklevel=2,
+        )

@@ -1,0 +1,378 @@
+"""What only the Julia engine has: borrowed memory, lifetimes, Julia's errors, its generator, its batched methods."""
+
+from __future__ import annotations
+
+import gc
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from comparison import assert_close
+from golden_cases import CASES, Golden, initial_state
+
+import pyinvnets as inv
+
+pytestmark = pytest.mark.julia
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture(scope="module")
+def jl():
+    from juliacall import Main
+
+    inv.ActNorm(1, engine="julia")
+    return Main
+
+
+@pytest.fixture(scope="module")
+def bridge(jl):
+    return jl.PyInvNets
+
+
+def batch(shape=(4, 6, 3, 5), dtype=np.float32, seed=0):
+    return np.asfortranarray(np.random.default_rng(seed).standard_normal(shape).astype(dtype))
+
+
+def glow(**kw):
+    return inv.NetworkGlow(3, 4, 1, 2, engine="julia", seed=1, **kw)
+
+
+def script(code, **environment):
+    return subprocess.run(
+        [sys.executable, "-W", "error::UserWarning", "-c", code],
+        cwd=ROOT,
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+
+
+class TestMemory:
+    def test_inputs_are_borrowed_and_outputs_are_julias(self, bridge):
+        """Julia receives the address of NumPy's buffer, and NumPy that of Julia's array."""
+        from pyinvnets.engines.julia.engine import description
+
+        X = batch()
+        address = bridge.seval("A -> Int(pointer(A))")
+        borrowed = bridge.borrow_one(False, description((X,)).ctypes.data)
+        assert address(borrowed) == X.ctypes.data
+        assert str(bridge.typeof(borrowed)) == "Array{Float32, 4}"
+        julias = bridge.seval("randn(Float32, 3, 4)")
+        assert np.asarray(julias).ctypes.data == address(julias)
+
+    def test_a_network_reads_the_callers_memory(self, bridge):
+        """What upstream's `forward` gets is at the address of the caller's array, and what it returns comes back."""
+        bridge.seval("seen = Dict{Symbol,Any}()")
+        spy = bridge.seval(
+            """begin
+            mutable struct Spy <: InvertibleNetworks.NeuralNetLayer end
+            InvertibleNetworks.forward(X::Array, ::Spy) = (seen[:in] = Int(pointer(X)); Y = 2X; seen[:out] = Int(pointer(Y)); Y)
+            Handle(Spy())
+            end"""
+        )
+        from pyinvnets.engines.julia.engine import JuliaHandle
+        from pyinvnets.engines.julia.runtime import start
+
+        X = batch()
+        (Y,) = JuliaHandle(start(), spy).call("forward", (X,))
+        assert bridge.seval("seen[:in]") == X.ctypes.data
+        assert bridge.seval("seen[:out]") == Y.ctypes.data
+        assert (Y == 2 * X).all()
+
+    def test_parameters_are_views_of_julias_memory(self, bridge):
+        G = glow()
+        Z, _ = G.forward(batch())
+        G.backward(Z, Z)
+        for p in inv.get_params(G):
+            for kind in ("data", "grad"):
+                array = getattr(p, kind)
+                julias = bridge.seval(f"(h, i) -> Int(pointer(h.params[i].{kind}))")(G._handle._handle, p._index + 1)
+                assert array.ctypes.data == julias
+                assert not array.flags.owndata
+
+    def test_contiguous_torch_layout_goes_through_without_a_copy(self):
+        X = np.random.default_rng(0).standard_normal((5, 3, 6, 4), dtype=np.float32)
+        Z, _ = glow().forward(X.T)
+        assert X.T.flags.f_contiguous and Z.T.flags.c_contiguous and Z.T.shape == X.shape
+
+    def test_an_output_that_is_its_input_is_copied(self, bridge):
+        """As a column squeeze is, a mere reshape of its input."""
+        X = batch((4, 4, 1, 2))
+        Y = inv.squeeze(X, "column", engine="julia")
+        assert not np.shares_memory(X, Y)
+        X[...] = 0
+        assert np.abs(Y).max() > 0
+
+    def test_outputs_outlive_everything(self, bridge):
+        def made():
+            G = glow()
+            Z, _ = G.forward(batch())
+            return Z, inv.named_params(G)["CL[1,1].RB.W1"].data
+
+        Z, W = made()
+        kept = Z.copy(), W.copy()
+        for _ in range(3):
+            gc.collect()
+            bridge.seval("GC.gc(true)")
+            glow().forward(batch(seed=1))
+        assert (kept[0] == Z).all() and (kept[1] == W).all()
+
+    def test_ten_thousand_calls(self, bridge):
+        """Arrays dropped at random and both collectors forced: right to the end, and memory stays flat to 5 %."""
+        rng = np.random.default_rng(0)
+        G = inv.NetworkGlow(2, 4, 1, 2, engine="julia", seed=1)
+        X = batch((8, 8, 2, 4))
+        expected, lgdet = G.forward(X)
+        resident = []
+        held = []
+        for i in range(5000):
+            Z, _ = G.forward(X.copy(order="F"))
+            dX, X_again = G.backward(Z, Z)
+            held += [Z, dX, X_again, inv.get_params(G)[rng.integers(20)].grad]
+            while len(held) > 40:
+                held.pop(rng.integers(len(held)))
+            if i % 250 == 0:
+                gc.collect()
+                bridge.seval("GC.gc(true)")
+            if i % 500 == 499:
+                resident.append(int(Path("/proc/self/statm").read_text().split()[1]))
+            if i % 100 == 0:
+                assert (expected == Z).all()
+                np.testing.assert_allclose(X_again, X, atol=1e-5)
+        assert G.forward(X)[1] == lgdet
+        half = len(resident) // 2
+        assert max(resident[half:]) <= 1.05 * max(resident[:half])
+
+
+class TestErrors:
+    def test_classes_messages_and_traces(self, bridge):
+        from pyinvnets.engines.julia.errors import translation
+
+        cases = {
+            'throw(DimensionMismatch("a and b"))': (ValueError, "DimensionMismatch: a and b"),
+            'throw(ArgumentError("no"))': (ValueError, "ArgumentError: no"),
+            "Int(1.5)": (ValueError, "InexactError"),
+            "[1][2]": (ValueError, "BoundsError"),
+            "sqrt(-1.0)": (ValueError, "DomainError"),
+            "sin(:x)": (TypeError, "MethodError: no method matching sin"),
+            "throw(OutOfMemoryError())": (MemoryError, "OutOfMemoryError"),
+            'error("strange")': (RuntimeError, "strange"),
+            'throw("a bare string")': (RuntimeError, "a bare string"),
+            "undefined_name": (RuntimeError, "UndefVarError"),
+        }
+        for code, (kind, message) in cases.items():
+            with pytest.raises(kind, match=message) as caught, translation():
+                bridge.seval(code)
+            assert "\n" not in str(caught.value)
+            assert message in caught.value.julia_trace and "Stacktrace" in caught.value.julia_trace
+
+    def test_other_errors_are_julia_errors(self, bridge):
+        from pyinvnets.engines.julia import JuliaError
+        from pyinvnets.engines.julia.errors import translation
+
+        with pytest.raises(JuliaError, match="strange"), translation():
+            bridge.seval('error("strange")')
+
+    def test_a_network_is_usable_after_an_error(self):
+        G = glow()
+        X = batch()
+        Z, _ = G.forward(X)
+        with pytest.raises(ValueError, match="DimensionMismatch"):
+            G._handle.call("forward", (batch((4, 6, 2, 5)),))
+        assert (G.forward(X)[0] == Z).all()
+
+
+class TestAdam:
+    @pytest.mark.parametrize("dtype", [np.float32, np.float64])
+    def test_equals_fluxs_to_the_last_bit(self, bridge, dtype):
+        G, H = glow().astype(dtype), glow().astype(dtype)
+        X = batch(dtype=dtype)
+        opt = inv.Adam(0.01, beta=(0.8, 0.99))
+        flux = bridge.seval(
+            """begin
+            optimiser = Flux.Optimise.Adam(0.01, (0.8, 0.99), 1e-8)
+            h -> foreach(p -> Flux.Optimise.update!(optimiser, p.data, p.grad), h.params)
+            end"""
+        )
+        for _ in range(4):
+            for network in (G, H):
+                Z, _ = network.forward(X)
+                inv.clear_grad(network)
+                network.backward(Z, Z)
+            opt.update(G)
+            flux(H._handle._handle)
+            for p, q in zip(inv.get_params(G), inv.get_params(H), strict=True):
+                np.testing.assert_array_equal(p.data, q.data, err_msg=p.name)
+
+
+class TestGenerator:
+    def test_a_seed_leaves_julias_generator_alone(self, bridge):
+        draw = bridge.seval("() -> rand()")
+        bridge.seval("Random.seed!(3)")
+        expected = draw(), draw()
+        bridge.seval("Random.seed!(3)")
+        first = draw()
+        inv.NetworkGlow(2, 4, 1, 1, seed=7, engine="julia")
+        inv.sample_banana(5, seed=7, engine="julia")
+        assert (first, draw()) == expected
+
+
+def test_the_julia_object(bridge):
+    G = glow()
+    assert str(bridge.typeof(G.julia)) == "InvertibleNetworks.NetworkGlow"
+    assert G.julia.K == 2
+    with pytest.raises(TypeError, match="on the Julia engine.*numpy"):
+        _ = inv.ActNorm(2, engine="numpy").julia
+
+
+def test_names_follow_upstreams_get_params(bridge):
+    same = bridge.seval("h -> all(a === b for (a, b) in zip(InvertibleNetworks.get_params(h.net), h.params))")
+    for name, make in CASES.items():
+        assert same(make(engine="julia")._handle._handle), name
+
+
+def test_a_direct_call_still_converts_parameters(jl, bridge):
+    """Upstream's own habit, for who calls the Julia object: only the bridge's checked calls skip it."""
+    G = inv.Conv1x1(3, engine="julia", seed=1)
+    forward = bridge.seval("(layer, X) -> eltype(layer.forward(X))")
+    assert str(forward(G.julia, bridge.seval("randn(2, 2, 3, 1)"))) == "Float64"
+
+
+class TestFastMethods:
+    @pytest.fixture(autouse=True)
+    def fast_again(self):
+        from pyinvnets.engines import julia
+
+        yield
+        julia.init(fast=True)
+
+    @pytest.mark.parametrize("name", CASES)
+    def test_same_numbers(self, name):
+        from pyinvnets.engines import julia
+
+        golden = Golden(name)
+        single = golden["in/0"].dtype == np.float32
+        found = []
+        for fast in (True, False):
+            julia.init(fast=fast)
+            network = CASES[name](engine="julia").astype(golden["in/0"].dtype)
+            network.load_state_dict(golden.group("param") | initial_state(name, golden))
+            results = network.forward(*golden.series("in"))
+            results = results if isinstance(results, tuple) else (results,)
+            Z = results[0]
+            dZ = np.asfortranarray(np.random.default_rng(0).standard_normal(Z.shape).astype(Z.dtype))
+            back = network.backward(dZ, golden["in/0"] if name.startswith("residual") else Z)
+            gradients = {p.name: p.grad for p in inv.get_params(network)}
+            found.append((*results, *(back if isinstance(back, tuple) else (back,)), *gradients.values()))
+        for i, (fast, slow) in enumerate(zip(*found, strict=True)):
+            assert_close(fast, slow, 2e-4 if single else 1e-11, f"result {i}")
+
+    def test_upstreams_own_methods_are_called_when_off(self, bridge):
+        """Otherwise the comparison above would compare the fast methods with themselves."""
+        from pyinvnets.engines import julia
+
+        C = inv.Conv1x1(3, engine="julia", seed=1)
+        X = batch((8, 8, 3, 16))
+        allocated = bridge.seval("(C, X) -> (C.forward(X); @allocated C.forward(X))")
+        X = bridge.seval("randn(Float32, 8, 8, 3, 64)")
+        counts = []
+        for fast in (True, False):
+            julia.init(fast=fast)
+            counts.append(allocated(C.julia, X))
+        assert counts[1] > 1.5 * counts[0]
+
+
+class TestProcess:
+    def test_julia_starts_lazily_and_once(self):
+        done = script(
+            "import sys, threading, pyinvnets as inv\n"
+            "assert 'juliacall' not in sys.modules\n"
+            "made = []\n"
+            "def make(): made.append(inv.ActNorm(2, engine='numpy'))\n"
+            "threads = [threading.Thread(target=make) for _ in range(4)]\n"
+            "[t.start() for t in threads]; [t.join() for t in threads]\n"
+            "assert 'juliacall' not in sys.modules\n"
+            "G = inv.ActNorm(2); H = inv.ActNorm(2)\n"
+            "print(G.engine, len(made))"
+        )
+        assert done.stdout.split() == ["julia", "4"], done.stderr
+
+    def test_a_forked_child_is_told(self):
+        done = script(
+            "import os, pyinvnets as inv\n"
+            "inv.ActNorm(2, engine='julia')\n"
+            "child = os.fork()\n"
+            "if not child:\n"
+            "    try: inv.ActNorm(2, engine='julia')\n"
+            "    except inv.JuliaError as error: print(error, flush=True)\n"
+            "    os._exit(0)\n"
+            "os.waitpid(child, 0)"
+        )
+        assert 'multiprocessing.get_context("spawn")' in done.stdout, done.stderr
+
+    def test_options_too_late(self):
+        done = script(
+            "import pyinvnets as inv\n"
+            "inv.ActNorm(2, engine='julia')\n"
+            "try: inv.init(threads=2)\n"
+            "except RuntimeError as error: print(error)"
+        )
+        assert "threads=2 comes too late" in done.stdout, done.stderr
+
+    @pytest.mark.parametrize("threads", [1, 2])
+    def test_control_c_stops_a_training_loop(self, threads):
+        """KeyboardInterrupt in Python, and the network is usable afterwards."""
+        code = (
+            "import pyinvnets as inv, numpy as np\n"
+            f"inv.init(threads={threads})\n"
+            "G = inv.NetworkGlow(2, 16, 1, 10, engine='julia', seed=1)\n"
+            "X = inv.sample_banana(150, seed=1, engine='julia')\n"
+            "opt = inv.Adam(1e-5)\n"
+            "def update():\n"
+            "    Z, lgdet = G.forward(X); G.backward(Z / 150, Z); opt.update(G); inv.clear_grad(G)\n"
+            "update()\n"
+            "print('training', flush=True)\n"
+            "try:\n"
+            "    while True: update()\n"
+            "except KeyboardInterrupt: print('stopped', flush=True)\n"
+            "update()\n"
+            "Z, lgdet = G.forward(X)\n"
+            "print('usable', bool(np.isfinite(Z).all()), np.abs(G.inverse(Z) - X).max() < 1e-3, flush=True)"
+        )
+        process = subprocess.Popen(
+            [sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+        try:
+            assert process.stdout.readline() == "training\n", process.stderr.read()
+            time.sleep(0.5)
+            process.send_signal(signal.SIGINT)
+            out, err = process.communicate(timeout=60)
+        finally:
+            process.kill()
+        assert out.splitlines() == ["stopped", "usable True True"], err
+
+    def test_torch_before_and_after(self):
+        pytest.importorskip("torch", reason="PyTorch is not installed")
+        before = "import warnings; warnings.simplefilter('ignore'); import torch; import pyinvnets as inv"
+        after = "import pyinvnets as inv; inv.ActNorm(2, engine='julia'); import torch"
+        for order in (before, after):
+            done = script(f"{order}; print(inv.ActNorm(2, engine='julia'), torch.ones(2).sum().item())")
+            assert done.stdout.strip() == 'ActNorm(k=2, engine="julia") 2.0', done.stderr
+
+
+class TestVersions:
+    def test_an_untested_version_is_named(self, bridge):
+        from pyinvnets.engines.julia import runtime
+
+        assert re.fullmatch(r"\d+\.\d+\.\d+", runtime.TESTED_VERSION)
+        with pytest.warns(UserWarning, match=r"InvertibleNetworks\.jl 9\.9\.9.*2\.3\.1"):
+            runtime.check_version("9.9.9")

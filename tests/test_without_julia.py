@@ -1,0 +1,81 @@
+"""What happens where Julia is missing, tried in processes that cannot find it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+
+
+def script(code, tmp_path, **environment):
+    """Run `code` where juliapkg has resolved nothing, and finds no Julia."""
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(("PYTHON_JULIA", "JULIA", "PYINVNETS"))}
+    return subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=ROOT,
+        env={
+            **kept,
+            "PYTHON_JULIAPKG_PROJECT": str(tmp_path / "project"),
+            "PYTHON_JULIAPKG_OFFLINE": "yes",
+            **environment,
+        },
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+def test_auto_takes_numpy_and_says_so_once(tmp_path):
+    code = "import pyinvnets as inv; print(inv.ActNorm(2).engine, inv.Conv1x1(2).engine, inv.sample_banana(2).shape)"
+    done = script(code, tmp_path)
+    assert done.stdout.strip() == "numpy numpy (1, 1, 2, 2)", done.stderr
+    assert done.stderr.count("UserWarning") == 1
+    assert "python -m pyinvnets setup" in done.stderr
+
+
+def test_julia_is_a_clear_error(tmp_path):
+    code = "import pyinvnets as inv\ntry: inv.ActNorm(2, engine='julia')\nexcept inv.JuliaError as error: print(error)"
+    done = script(code, tmp_path)
+    assert "Julia is not set up" in done.stdout and "python -m pyinvnets setup" in done.stdout, done.stderr
+    assert "juliacall" not in done.stderr
+
+
+def test_a_project_without_the_package(tmp_path):
+    (tmp_path / "Manifest.toml").write_text("[[deps.Flux]]\n")
+    julia = tmp_path / "julia"
+    julia.write_text("")
+    code = "import pyinvnets as inv\ntry: inv.ActNorm(2, engine='julia')\nexcept inv.JuliaError as error: print(error)"
+    done = script(code, tmp_path, PYTHON_JULIACALL_EXE=str(julia), PYTHON_JULIACALL_PROJECT=str(tmp_path))
+    assert "has no InvertibleNetworks" in done.stdout, done.stderr
+
+
+def test_half_of_juliacalls_settings(tmp_path):
+    code = "import pyinvnets as inv; print(inv.ActNorm(2).engine)"
+    done = script(code, tmp_path, PYTHON_JULIACALL_EXE="/nowhere/julia")
+    assert done.stdout.strip() == "numpy", done.stderr
+
+
+def test_doctor_names_what_is_missing(tmp_path):
+    done = script("import sys; from pyinvnets.__main__ import main; sys.exit(main(['doctor']))", tmp_path)
+    assert done.returncode == 1
+    assert "python -m pyinvnets setup" in done.stdout
+    assert "pywt" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        ("inv.init(threads=0)", "positive integer"),
+        ("inv.init(threads='many')", "positive integer"),
+        ("inv.init(sysimage='/nowhere/image.so')", "no system image"),
+    ],
+)
+def test_options(call, message, tmp_path):
+    code = f"import pyinvnets as inv\ntry: {call}\nexcept (ValueError, FileNotFoundError) as error: print(error)"
+    assert message in script(code, tmp_path).stdout

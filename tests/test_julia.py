@@ -75,7 +75,11 @@ class TestMemory:
         spy = bridge.seval(
             """begin
             mutable struct Spy <: InvertibleNetworks.NeuralNetLayer end
-            InvertibleNetworks.forward(X::Array, ::Spy) = (seen[:in] = Int(pointer(X)); Y = 2X; seen[:out] = Int(pointer(Y)); Y)
+            function InvertibleNetworks.forward(X::Array, ::Spy)
+                Y = 2X
+                seen[:in], seen[:out] = Int(pointer(X)), Int(pointer(Y))
+                return Y
+            end
             Handle(Spy())
             end"""
         )

@@ -23,10 +23,12 @@ Line = tuple[bool | None, str, str]
 
 def run() -> int:
     """Print the report, line by line; 0 where the Julia engine can start, else 1."""
-    if not all([_printed(*line) for line in _installed()]):
+    installed = [_printed(*line) for line in _installed()]
+    if not all(installed):
         _printed(False, "engine", "not started, for what is missing above")
         return 1
-    return 0 if all([_printed(*line) for line in _engine()]) else 1
+    started = [_printed(*line) for line in _engine()]
+    return 0 if all(started) else 1
 
 
 def _printed(good: bool | None, subject: str, text: str) -> bool:

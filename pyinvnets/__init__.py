@@ -31,10 +31,32 @@ from .functions import (
     wavelet_squeeze,
     wavelet_unsqueeze,
 )
-from .layers import ActNorm, Conv1x1, CouplingLayerGlow, ResidualBlock
-from .networks import NetworkGlow
+from .layers import (
+    ActNorm,
+    AffineLayer,
+    ConditionalLayerGlow,
+    ConditionalLayerHINT,
+    ConditionalResidualBlock,
+    Conv1x1,
+    CouplingLayerBasic,
+    CouplingLayerGlow,
+    CouplingLayerHINT,
+    CouplingLayerIRIM,
+    HyperbolicLayer,
+    ResidualBlock,
+)
+from .networks import (
+    NetworkConditionalGlow,
+    NetworkConditionalHINT,
+    NetworkGlow,
+    NetworkHyperbolic,
+    NetworkLoop,
+    NetworkMultiScaleConditionalHINT,
+    NetworkMultiScaleHINT,
+)
 from .optimisers import Adam
 from .parameters import Parameter, clear_grad, get_params, named_params, set_params
+from .reversal import reverse
 from .weights import load, save
 
 __version__ = "0.1.0"
@@ -42,14 +64,28 @@ __version__ = "0.1.0"
 __all__ = [
     "ActNorm",
     "Adam",
+    "AffineLayer",
+    "ConditionalLayerGlow",
+    "ConditionalLayerHINT",
+    "ConditionalResidualBlock",
     "Conv1x1",
+    "CouplingLayerBasic",
     "CouplingLayerGlow",
+    "CouplingLayerHINT",
+    "CouplingLayerIRIM",
     "ExpClampLayer",
     "GaLUlayer",
     "HaarLayer",
     "Haar_squeeze",
+    "HyperbolicLayer",
     "LeakyReLUlayer",
+    "NetworkConditionalGlow",
+    "NetworkConditionalHINT",
     "NetworkGlow",
+    "NetworkHyperbolic",
+    "NetworkLoop",
+    "NetworkMultiScaleConditionalHINT",
+    "NetworkMultiScaleHINT",
     "Parameter",
     "ReLUlayer",
     "ResidualBlock",
@@ -66,6 +102,7 @@ __all__ = [
     "log_likelihood",
     "mse",
     "named_params",
+    "reverse",
     "sample_banana",
     "sample_swirl",
     "save",

@@ -55,6 +55,14 @@ class Conv1x1:
         self._add_gradient((h1, h2, h3), flat(dy) @ flat(x).T)
         return (q.T @ flat(dy)).reshape(y.shape), x
 
+    def backward_inv(self, dx, x):
+        """The gradient of `inverse`: from that of its result, `dx`, and the result `x`."""
+        h1, h2, h3 = _reflections(*self._vectors)
+        q = h3 @ h2 @ h1
+        y = (q @ flat(x)).reshape(x.shape)
+        self._add_gradient((h1, h2, h3), flat(y) @ flat(dx).T)
+        return (q @ flat(dx)).reshape(x.shape), y
+
     def _add_gradient(self, reflections, d_matrix: np.ndarray) -> None:
         """Add to the vectors' gradients, as upstream does; a frozen layer adds zeros."""
         if self.freeze:

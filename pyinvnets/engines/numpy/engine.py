@@ -8,14 +8,49 @@ import numpy as np
 
 from . import activations, functions, squeezers
 from .actnorm import ActNorm
+from .affine import AffineLayer
 from .blocks import ResidualBlock
+from .conditional_block import ConditionalResidualBlock
+from .conditional_glow import ConditionalLayerGlow, NetworkConditionalGlow
+from .conditional_hint import ConditionalLayerHINT, NetworkConditionalHINT, NetworkMultiScaleConditionalHINT
 from .conv1x1 import Conv1x1
+from .coupling_basic import CouplingLayerBasic
 from .coupling_glow import CouplingLayerGlow
+from .coupling_hint import CouplingLayerHINT
+from .coupling_irim import CouplingLayerIRIM
 from .glow import NetworkGlow
+from .hyperbolic import HyperbolicLayer, NetworkHyperbolic
 from .layout import inward, outward
+from .loop import NetworkLoop
+from .multiscale_hint import NetworkMultiScaleHINT
 from .params import Param, Store
+from .reversible import Reversed
 
-KINDS = {c.__name__: c for c in (ActNorm, Conv1x1, ResidualBlock, CouplingLayerGlow, NetworkGlow)}
+KINDS = {
+    c.__name__: c
+    for c in (
+        ActNorm,
+        AffineLayer,
+        ConditionalLayerGlow,
+        ConditionalLayerHINT,
+        ConditionalResidualBlock,
+        Conv1x1,
+        CouplingLayerBasic,
+        CouplingLayerGlow,
+        CouplingLayerHINT,
+        CouplingLayerIRIM,
+        HyperbolicLayer,
+        NetworkConditionalGlow,
+        NetworkConditionalHINT,
+        NetworkGlow,
+        NetworkHyperbolic,
+        NetworkLoop,
+        NetworkMultiScaleConditionalHINT,
+        NetworkMultiScaleHINT,
+        ResidualBlock,
+        Reversed,
+    )
+}
 
 
 def walk(layer, prefix: str = "") -> Iterator[tuple[str, Param]]:
@@ -36,7 +71,10 @@ def walk(layer, prefix: str = "") -> Iterator[tuple[str, Param]]:
 
 
 def realise(spec):
-    """The engine's own object for a public activation or squeezer; any other argument as it is."""
+    """The engine's own object for a public activation, squeezer or network; any other argument as it is."""
+    handle = getattr(spec, "_handle", None)
+    if isinstance(handle, NumpyHandle):
+        return handle._layer
     for module in (activations, squeezers):
         kind = getattr(module, type(spec).__name__, None)
         if kind is not None:
@@ -82,7 +120,9 @@ class NumpyHandle:
         rng = np.random.default_rng(seed)
         self._layer = KINDS[kind](rng, **{name: realise(value) for name, value in arguments.items()})
         names, params = zip(*walk(self._layer), strict=True)
-        self._store = Store(list(params), np.dtype(np.float32))
+        # New parameters are drawn in 32 bits; those of a reversed network keep the type that they have.
+        dtypes = [p.dtype for p in params if p.dtype is not None]
+        self._store = Store(list(params), dtypes[0] if dtypes else np.dtype(np.float32))
         self.parameters = [(name, NumpySlot(p)) for name, p in zip(names, params, strict=True)]
 
     @property
@@ -107,7 +147,7 @@ class NumpyHandle:
                 delta, x = map(inward, arrays)
                 results = self._layer.backward(delta, self._layer.forward_save(x)[1])
             else:
-                results = getattr(self._layer, mode)(*map(inward, arrays))
+                results = getattr(self._layer, mode)(*(inward(a) if isinstance(a, np.ndarray) else a for a in arrays))
         if not isinstance(results, tuple):
             results = (results,)
         return tuple(outward(r) if isinstance(r, np.ndarray) else r for r in results)

@@ -19,6 +19,11 @@ class Param:
         self.data = self._data = value
         self.grad = self._grad = None
 
+    @property
+    def dtype(self) -> np.dtype | None:
+        """Of the memory, which ActNorm's parameters have before they hold values."""
+        return None if self._data is None else self._data.dtype
+
     def bind(self, data: np.ndarray, grad: np.ndarray) -> None:
         """Move into the given vectors, keeping the values."""
         had_data, had_grad = self.data, self.grad

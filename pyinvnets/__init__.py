@@ -14,6 +14,7 @@ from .activations import (
     SigmoidLayer,
     WaveletLayer,
 )
+from .composite import Sequential, SummarizedNet
 from .engines import use_engine
 from .functions import (
     Haar_squeeze,
@@ -89,9 +90,11 @@ __all__ = [
     "Parameter",
     "ReLUlayer",
     "ResidualBlock",
+    "Sequential",
     "ShuffleLayer",
     "Sigmoid2Layer",
     "SigmoidLayer",
+    "SummarizedNet",
     "WaveletLayer",
     "clear_grad",
     "get_params",

@@ -72,6 +72,12 @@ class Invertible:
         self._lazy_names = {p.name for p in self._lazy}
         self._uninitialised = bool(self._lazy)
 
+    @classmethod
+    def _make(cls, arguments: dict[str, Any], engine: str | None) -> Invertible:
+        """A new network from `arguments`; one that is made of networks has its engine from them."""
+        keywords = {"engine": engine} if "engine" in cls._signature().parameters else {}
+        return cls(**arguments, **keywords)
+
     # Propagation
 
     def _run(self, mode: str, spaces: tuple[Space, ...], **arrays: np.ndarray) -> Any:
@@ -239,7 +245,7 @@ def _usable(scale_or_bias: Parameter) -> np.ndarray:
 
 
 def _rebuild(cls, arguments, engine, dtype, state, spatial) -> Invertible:
-    network = cls(**arguments, engine=engine).astype(dtype)
+    network = cls._make(arguments, engine).astype(dtype)
     network.load_state_dict(state)
     if spatial is not None:
         network.spatial = spatial

@@ -32,6 +32,7 @@ from .functions import (
     wavelet_squeeze,
     wavelet_unsqueeze,
 )
+from .jacobians import Jacobian
 from .layers import (
     ActNorm,
     AffineLayer,
@@ -79,6 +80,7 @@ __all__ = [
     "HaarLayer",
     "Haar_squeeze",
     "HyperbolicLayer",
+    "Jacobian",
     "LeakyReLUlayer",
     "NetworkConditionalGlow",
     "NetworkConditionalHINT",

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 
 from .invertible import Invertible, OneLane
+from .jacobians import OneLaneJacobian
 from .lanes import Conditional
 from .layers import ResidualBlock
 
@@ -96,7 +97,7 @@ def _with_term(results) -> tuple[np.ndarray, float | None]:
     return results if isinstance(results, tuple) else (results, None)
 
 
-class Sequential(OneLane):
+class Sequential(OneLane, OneLaneJacobian):
     """Layers and networks of one input each, in turn: the first one given is applied first. (Upstream's
     `Composition` applies the last one first.)
 
@@ -129,7 +130,13 @@ class Sequential(OneLane):
             _check_join(before, after)
         self._layers = layers
         parts = {f"layers[{i}]": layer for i, layer in enumerate(layers, 1)}
-        modes = {"forward": self._forward, "inverse": self._inverse, "backward": self._backward}
+        modes = {
+            "forward": self._forward,
+            "inverse": self._inverse,
+            "backward": self._backward,
+            "jacobian": self._jacobian,
+            "adjointJacobian": self._adjoint_jacobian,
+        }
         self._adopt(engine, CompositeHandle(parts, modes), layers[0]._data, layers[-1]._latent)
 
     @property
@@ -153,6 +160,29 @@ class Sequential(OneLane):
         for layer in reversed(self._layers):
             dY, Y = layer.backward(dY, Y)
         return dY, Y
+
+    def _check_differentiable(self) -> None:
+        for layer in self._layers:
+            if not isinstance(layer, OneLaneJacobian):
+                raise TypeError(f"Sequential: upstream has no derivative of {layer!r}")
+
+    def _jacobian(self, dX, directions, X):
+        self._check_differentiable()
+        start = 0
+        for layer in self._layers:
+            names = [p.name for p in layer._parameters]
+            own = dict(zip(names, directions[start : start + len(names)], strict=True))
+            dX, X = layer.jacobian(dX, own, X)
+            start += len(names)
+        return dX, X
+
+    def _adjoint_jacobian(self, dY, Y):
+        self._check_differentiable()
+        gradients = []
+        for layer in reversed(self._layers):
+            dY, own, Y = layer.adjoint_jacobian(dY, Y)
+            gradients = [*own.values(), *gradients]
+        return dY, gradients, Y
 
     @classmethod
     def _make(cls, arguments: dict, engine: str | None) -> Sequential:

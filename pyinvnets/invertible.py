@@ -82,14 +82,17 @@ class Invertible:
 
     def _run(self, mode: str, spaces: tuple[Space, ...], **arrays: np.ndarray) -> Any:
         title = f"{self._title}.{mode}"
+        results = self._call(mode, title, self._checked(title, spaces, arrays))
+        return results[0] if len(results) == 1 else results
+
+    def _checked(self, title: str, spaces: tuple[Space, ...], arrays: dict[str, np.ndarray]) -> tuple[np.ndarray, ...]:
         dtype = self._dtype
         inputs = tuple(
             checked(name, array, space, dtype, title)
             for (name, array), space in zip(arrays.items(), spaces, strict=True)
         )
         self._check_together(title, tuple(arrays), spaces, inputs)
-        results = self._call(mode, title, inputs)
-        return results[0] if len(results) == 1 else results
+        return inputs
 
     def _call(self, mode: str, title: str, inputs: tuple) -> tuple:
         if self._uninitialised:

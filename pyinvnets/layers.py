@@ -8,10 +8,11 @@ from . import constructors as check
 from .activations import ActivationFunction, ReLUlayer, SigmoidLayer
 from .arrays import Space
 from .invertible import Invertible, OneLane
+from .jacobians import Direction, OneLaneJacobian, TwoLanesJacobian, adjoint_jacobian, jacobian
 from .lanes import Conditional, ConditionalHINT, TwoLanes
 
 
-class ActNorm(OneLane):
+class ActNorm(OneLane, OneLaneJacobian):
     """Activation normalisation: a scale and a bias for each channel, `Y = s X + b`.
 
     The first `forward` sets them from its batch, so that `Y` has zero mean and unit variance in each channel.
@@ -37,7 +38,7 @@ class ActNorm(OneLane):
         self._create(engine, seed, Space(channels=k))
 
 
-class Conv1x1(OneLane):
+class Conv1x1(OneLane, OneLaneJacobian):
     """A 1x1 convolution by an orthogonal matrix, the product of three Householder reflections.
 
     `backward` adds to the gradients of `v1`, `v2`, `v3`, as upstream does: call `clear_grad` after each update.
@@ -152,8 +153,39 @@ class ResidualBlock(Invertible):
         """
         return self._run("backward", (self._latent, self._data), dY=dY, X=X)
 
+    def jacobian(self, dX: np.ndarray, dtheta: Direction, X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The derivative of `forward` along a direction of the input and of the parameters.
 
-class CouplingLayerGlow(OneLane):
+        Args:
+            dX: direction of the input.
+            dtheta: direction of each parameter by name; those left out do not move.
+            X: the input.
+
+        Returns:
+            `(dY, Y)`: the derivative of the output, and the output.
+
+        Raises:
+            TypeError, ValueError: an array of another dtype or shape, or an unknown parameter.
+        """
+        return jacobian(self, dtheta, (self._data, self._data), dX=dX, X=X)
+
+    def adjoint_jacobian(self, dY: np.ndarray, X: np.ndarray) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+        """The adjoint of `jacobian`, which leaves the parameters' own gradients as they are.
+
+        Args:
+            dY: of the output's shape.
+            X: the input of `forward`.
+
+        Returns:
+            `(dX, dtheta)`: gradients of the input and of each parameter by name.
+
+        Raises:
+            TypeError, ValueError: an array of another dtype or shape.
+        """
+        return adjoint_jacobian(self, (self._latent, self._data), dY=dY, X=X)
+
+
+class CouplingLayerGlow(OneLane, OneLaneJacobian):
     """The affine coupling layer of GLOW: a 1x1 convolution, then half of the channels scaled and shifted by what a
     residual block makes of the other half.
 
@@ -214,7 +246,7 @@ class CouplingLayerGlow(OneLane):
         self._create(engine, seed, space)
 
 
-class AffineLayer(OneLane):
+class AffineLayer(OneLane, OneLaneJacobian):
     """A scale and a bias for every pixel and channel: `Y = s X + b`.
 
     Args:
@@ -246,7 +278,7 @@ class AffineLayer(OneLane):
         self._create(engine, seed, Space(nc, 2, spatial=(nx, ny)))
 
 
-class CouplingLayerBasic(TwoLanes):
+class CouplingLayerBasic(TwoLanes, TwoLanesJacobian):
     """The affine coupling layer over two arrays: `X` stays, `Y` is scaled and shifted by what a residual block makes
     of `X`.
 
@@ -292,7 +324,7 @@ class CouplingLayerBasic(TwoLanes):
         self._create(engine, seed, Space(n_in, ndims, minimum=check.smallest_size(k1, p1)))
 
 
-class CouplingLayerHINT(OneLane):
+class CouplingLayerHINT(OneLane, OneLaneJacobian):
     """The recursive coupling layer of HINT: halves of the channels are coupled, each within itself and then one with
     the other, down to two channels.
 
@@ -349,7 +381,7 @@ class CouplingLayerHINT(OneLane):
         self._create(engine, seed, space, only_numpy=check.deep_hint_on_a_line(n_in, ndims))
 
 
-class CouplingLayerIRIM(OneLane):
+class CouplingLayerIRIM(OneLane, OneLaneJacobian):
     """The additive coupling layer of i-RIM, between a 1x1 convolution and its inverse; it keeps volumes.
 
     Args:
@@ -390,7 +422,7 @@ class CouplingLayerIRIM(OneLane):
         self._create(engine, seed, Space(n_in, ndims, minimum=check.smallest_size(k1, p1)))
 
 
-class HyperbolicLayer(TwoLanes):
+class HyperbolicLayer(TwoLanes, TwoLanesJacobian):
     """A leapfrog step of a wave equation: from the states `X_prev`, `X_curr` to `X_curr` and
     `X_new = 2 X_curr - X_prev - alpha W' relu(W X_curr + b)`; it keeps volumes.
 
@@ -497,7 +529,7 @@ class ConditionalLayerGlow(Conditional):
         self._create_conditional(engine, seed, data, n_cond)
 
 
-class ConditionalLayerHINT(ConditionalHINT):
+class ConditionalLayerHINT(ConditionalHINT, TwoLanesJacobian):
     """A HINT coupling layer for each of two lanes, and one that lets `Y` condition `X`.
 
     The gradients of blocks that are used more than once are upstream's; see `CouplingLayerHINT`.
@@ -640,3 +672,34 @@ class ConditionalResidualBlock(Invertible):
             TypeError, ValueError: an array of another dtype or shape.
         """
         return self._run("backward", (self._data, self._latent) * 2, dZ=dZ, dD=dD, X=X, D=D)
+
+    def jacobian(self, dX: np.ndarray, dD: np.ndarray, dtheta: Direction, X: np.ndarray, D: np.ndarray) -> tuple:
+        """The derivative of `forward` along a direction of the inputs and of the parameters.
+
+        Args:
+            dX, dD: directions of the inputs.
+            dtheta: direction of each parameter by name; those left out do not move.
+            X, D: the inputs.
+
+        Returns:
+            `(dZ, dD, Z, D)`: the derivatives of the outputs, and the outputs.
+
+        Raises:
+            TypeError, ValueError: an array of another dtype or shape, or an unknown parameter.
+        """
+        return jacobian(self, dtheta, (self._data, self._latent) * 2, dX=dX, dD=dD, X=X, D=D)
+
+    def adjoint_jacobian(self, dZ: np.ndarray, dD: np.ndarray, X: np.ndarray, D: np.ndarray) -> tuple:
+        """The adjoint of `jacobian`, which leaves the parameters' own gradients as they are.
+
+        Args:
+            dZ, dD: of the outputs' shapes.
+            X, D: the inputs of `forward`.
+
+        Returns:
+            `(dX, dD, dtheta)`: gradients of the inputs and of each parameter by name.
+
+        Raises:
+            TypeError, ValueError: an array of another dtype or shape.
+        """
+        return adjoint_jacobian(self, (self._data, self._latent) * 2, dZ=dZ, dD=dD, X=X, D=D)

@@ -11,10 +11,11 @@ from . import constructors as check
 from .activations import ActivationFunction, ReLUlayer, ShuffleLayer, SigmoidLayer, Squeezer
 from .arrays import Space, checked
 from .invertible import Invertible, OneLane
+from .jacobians import OneLaneJacobian, TwoLanesJacobian
 from .lanes import Conditional, ConditionalHINT, TwoLanes
 
 
-class NetworkGlow(OneLane):
+class NetworkGlow(OneLane, OneLaneJacobian):
     """GLOW: `L` scales of `K` flow steps, each an `ActNorm` and a `CouplingLayerGlow`.
 
     With `split_scales`, each scale starts by squeezing the image and ends by sending half of the channels to the
@@ -172,7 +173,7 @@ class NetworkConditionalGlow(Conditional):
         self._create_conditional(engine, seed, data, n_cond, only_numpy=only_numpy)
 
 
-class NetworkConditionalHINT(ConditionalHINT):
+class NetworkConditionalHINT(ConditionalHINT, TwoLanesJacobian):
     """Flow steps over two lanes: an `ActNorm` for each, and a `ConditionalLayerHINT`.
 
     The gradients of blocks that are used more than once are upstream's; see `CouplingLayerHINT`.
@@ -224,7 +225,7 @@ class NetworkConditionalHINT(ConditionalHINT):
         self._create(engine, seed, space, only_numpy=check.deep_hint_on_a_line(n_in, ndims))
 
 
-class NetworkMultiScaleHINT(OneLane):
+class NetworkMultiScaleHINT(OneLane, OneLaneJacobian):
     """`L` scales of `K` flow steps, each an `ActNorm` and a `CouplingLayerHINT` with `permute="full"`. Each scale
     starts by a wavelet transform that moves half of each spatial axis into channels.
 
@@ -281,7 +282,7 @@ class NetworkMultiScaleHINT(OneLane):
         self._create(engine, seed, data, latent, only_numpy=_unscalable(L, ndims, split_scales))
 
 
-class NetworkMultiScaleConditionalHINT(ConditionalHINT):
+class NetworkMultiScaleConditionalHINT(ConditionalHINT, TwoLanesJacobian):
     """`L` scales of `K` flow steps over two lanes, each an `ActNorm` for each lane and a `ConditionalLayerHINT`. Each
     scale starts by squeezing both lanes.
 
@@ -359,7 +360,7 @@ def _unscalable(L: int, ndims: int, split_scales: bool) -> str | None:
     return "split_scales=True with L=1" if split_scales and L == 1 else None
 
 
-class NetworkHyperbolic(TwoLanes):
+class NetworkHyperbolic(TwoLanes, TwoLanesJacobian):
     """Hyperbolic layers in turn. The network keeps volumes, so its log-determinant is zero; `forward` returns 1.0 for
     it, as upstream does.
 

@@ -76,7 +76,7 @@ CASES = {
     "reverse_glow_coupling": lambda **kw: inv.reverse(inv.CouplingLayerBasic(3, 6, logdet=True, **kw)),
 }
 
-OTHER_FILES = {"utilities", "distributions", "tutorial_run_f4", "tutorial_run_f8"}
+OTHER_FILES = {"utilities", "distributions", "tutorial_run_f4", "tutorial_run_f8", "jacobian_glow"}
 """Files with a test of their own."""
 
 

@@ -65,6 +65,15 @@ class ActNorm:
         delta *= per_channel(s)
         return dy, x
 
+    def jacobian(self, dx, x):
+        rows, delta = flat(x), flat(dx)
+        delta *= per_channel(self.s.data)
+        delta += per_channel(self.s.tangent) * rows
+        delta += per_channel(self.b.tangent)
+        rows *= per_channel(self.s.data)
+        rows += per_channel(self.b.data)
+        return dx, x
+
     def backward_inv(self, dx, x):
         s = self.s.data
         delta, rows = flat(dx), flat(x)

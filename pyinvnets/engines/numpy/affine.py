@@ -22,6 +22,13 @@ class AffineLayer:
         x += self.b.data[:, None]
         return (x, float(np.log(np.abs(self.s.data)).sum())) if self.logdet else x
 
+    def jacobian(self, dx, x):
+        dx *= self.s.data[:, None]
+        dx += self.s.tangent[:, None] * x + self.b.tangent[:, None]
+        x *= self.s.data[:, None]
+        x += self.b.data[:, None]
+        return dx, x
+
     def inverse(self, y):
         y -= self.b.data[:, None]
         y /= self.s.data[:, None]

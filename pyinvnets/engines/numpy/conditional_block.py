@@ -55,3 +55,13 @@ class ConditionalResidualBlock:
         d_dense.sum(axis=0, out=self.b0.grad_out())
         dd += _image(d_dense @ self.W0.data.T, (len(d), *d.shape[2:]))
         return dx, dd
+
+    def jacobian(self, dx, dd, x, d):
+        rows = _rows(d)
+        dense = rows @ self.W0.data + self.b0.data
+        d_dense = _RELU.gate(_rows(dd) @ self.W0.data + rows @ self.W0.tangent + self.b0.tangent, dense)
+        dz, z = self.block.jacobian(
+            np.concatenate((dx, _image(d_dense, self.shape))),
+            np.concatenate((x, _image(_RELU.forward(dense), self.shape))),
+        )
+        return dz, dd, z, d

@@ -63,6 +63,15 @@ class ConditionalLayerHINT(Reversible):
         dy, y = self.CL_Y.backward_inv(dy, y)
         return dx, dy, x, y
 
+    def jacobian(self, dx, dy, x, y):
+        if self.permute:
+            dx, x = self.C_X.jacobian(dx, x)
+            dy, y = self.C_Y.jacobian(dy, y)
+        dx, x = self.CL_X.jacobian(dx, x)
+        dy, dx, y, x = self.CL_YX.jacobian(dy, dx, y, x)
+        dy, y = self.CL_Y.jacobian(dy, y)
+        return dx, dy, x, y
+
     def forward_Y(self, y):
         return self.CL_Y.forward_term(self.C_Y.forward(y) if self.permute else y)[0]
 
@@ -100,6 +109,11 @@ class Step:
         dx, x = self.AN_X.backward_inv(dx, x)
         dy, y = self.AN_Y.backward_inv(dy, y)
         return self.CL.backward_inv(dx, dy, x, y)
+
+    def jacobian(self, dx, dy, x, y):
+        dx, x = self.AN_X.jacobian(dx, x)
+        dy, y = self.AN_Y.jacobian(dy, y)
+        return self.CL.jacobian(dx, dy, x, y)
 
     def forward_Y(self, y):
         return self.CL.forward_Y(self.AN_Y.forward_term(y)[0])
@@ -145,6 +159,9 @@ class NetworkConditionalHINT(Reversible):
     def backward_inv(self, dx, dy, x, y):
         return chain(self.steps, "backward_inv", dx, dy, x, y)
 
+    def jacobian(self, dx, dy, x, y):
+        return chain(self.steps, "jacobian", dx, dy, x, y)
+
     def forward_Y(self, y):
         return chain(self.steps, "forward_Y", y)[0]
 
@@ -182,6 +199,9 @@ class NetworkMultiScaleConditionalHINT(Reversible, Scales):
 
     def backward_inv(self, dx, dy, x, y):
         return self._down(lambda i, *lanes: (*chain(self.steps[i - 1], "backward_inv", *lanes), 0.0), dx, dy, x, y)[:-1]
+
+    def jacobian(self, dx, dy, x, y):
+        return self._down(lambda i, *lanes: (*chain(self.steps[i - 1], "jacobian", *lanes), 0.0), dx, dy, x, y)[:-1]
 
     def forward_Y(self, y):
         return self._down(lambda i, *lanes: (*chain(self.steps[i - 1], "forward_Y", *lanes), 0.0), y)[0]

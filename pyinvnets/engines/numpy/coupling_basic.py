@@ -10,7 +10,7 @@ import numpy as np
 
 from .activations import SigmoidLayer
 from .blocks import ResidualBlock
-from .coupling_glow import log_determinant
+from .coupling_glow import couple_tangent, log_determinant
 from .layout import split
 from .reversible import Reversible
 
@@ -65,6 +65,11 @@ class CouplingLayerBasic(Reversible):
         dy1 += self._block_gradient(d_scale, dy2, scale, saved)
         dy2 *= scale
         return dy1, dy2, y1, y2
+
+    def jacobian(self, dx1, dx2, x1, x2):
+        d_block, block = self.RB.jacobian(dx1, x1)
+        couple_tangent(self.activation, dx2, x2, d_block, block)
+        return dx1, dx2, x1, x2
 
     def backward_inv(self, dx1, dx2, x1, x2):
         x2_before = x2.copy()

@@ -23,7 +23,10 @@ def depth(n_in: int) -> int:
 
 
 class CouplingLayerHINT(Reversible):
-    """Works in place on `x`, except for the 1x1 convolution."""
+    """Works in place on `x`, except for the 1x1 convolution.
+
+    A block used twice keeps the gradient of its last use, as upstream has it, unless `sums_shared`.
+    """
 
     def __init__(self, rng, n_in, n_hidden, logdet=False, permute="none", **options) -> None:
         self.CL = [
@@ -32,6 +35,7 @@ class CouplingLayerHINT(Reversible):
         ]
         self.C = None if permute == "none" else Conv1x1(rng, n_in // 2 if permute == "lower" else n_in)
         self.logdet, self.permute = logdet, permute
+        self.sums_shared = False
         self.fields = ("CL",) if permute == "none" else ("CL", "C")
 
     # The recursion
@@ -58,7 +62,22 @@ class CouplingLayerHINT(Reversible):
             self._backward(dya, ya, level + 1)
         self.CL[level].backward(dya, dyb, ya, yb)
         if len(y) > FINEST:
+            first = [p.grad.copy() for p in self._deeper(level)] if self.sums_shared else []
             self._backward(dyb, yb, level + 1)
+            for p, gradient in zip(self._deeper(level), first, strict=False):
+                p.add_grad(gradient)
+
+    def _deeper(self, level):
+        """The parameters of the blocks that both halves of this level use."""
+        return [getattr(layer.RB, field) for layer in self.CL[level + 1 :] for field in layer.RB.fields]
+
+    def _jacobian(self, dx, x, level=0) -> None:
+        (dxa, dxb), (xa, xb) = split(dx), split(x)
+        if len(x) > FINEST:
+            self._jacobian(dxb, xb, level + 1)
+        self.CL[level].jacobian(dxa, dxb, xa, xb)
+        if len(x) > FINEST:
+            self._jacobian(dxa, xa, level + 1)
 
     def _backward_inv(self, dx, x, level=0) -> None:
         (dxa, dxb), (xa, xb) = split(dx), split(x)
@@ -100,6 +119,15 @@ class CouplingLayerHINT(Reversible):
             (_, dyb), (_, yb) = split(dy), split(y)
             dyb[...], yb[...] = self.C.backward(dyb, yb)
         return dy, y
+
+    def jacobian(self, dx, x):
+        if self.permute in ("full", "both"):
+            dx, x = self.C.jacobian(dx, x)
+        elif self.permute == "lower":
+            (_, dxb), (_, xb) = split(dx), split(x)
+            dxb[...], xb[...] = self.C.jacobian(dxb, xb)
+        self._jacobian(dx, x)
+        return self.C.jacobian_inverse(dx, x) if self.permute == "both" else (dx, x)
 
     def backward_inv(self, dx, x):
         if self.permute in ("full", "both"):

@@ -30,6 +30,14 @@ class CouplingLayerIRIM:
         y2 -= self.RB.forward(y1)
         return self.C.inverse(y)
 
+    def jacobian(self, dx, x):
+        dx, x = self.C.jacobian(dx, x)
+        (dx1, dx2), (x1, x2) = split(dx), split(x)
+        d_change, change = self.RB.jacobian(dx1, x1)
+        dx2 += d_change
+        x2 += change
+        return self.C.jacobian_inverse(dx, x)
+
     def backward(self, dy, y):
         dy, y = self.C.backward_inv(dy, y)
         (dy1, dy2), (y1, y2) = split(dy), split(y)

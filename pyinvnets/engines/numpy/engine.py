@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 
 import numpy as np
@@ -68,6 +69,35 @@ def walk(layer, prefix: str = "") -> Iterator[tuple[str, Param]]:
                 yield prefix + name, item
             else:
                 yield from walk(item, f"{prefix}{name}.")
+
+
+def layers(layer) -> Iterator:
+    """`layer` and all layers in it."""
+    yield layer
+    for field in layer.fields:
+        value = getattr(layer, field)
+        items = value.values() if isinstance(value, dict) else value if isinstance(value, list) else [value]
+        for item in items:
+            if not isinstance(item, Param):
+                yield from layers(item)
+
+
+@contextlib.contextmanager
+def adjoint_mode(layer) -> Iterator[None]:
+    """Let `backward` give the adjoint of the Jacobian: without log-determinants, with all uses of a shared block."""
+    switched = [
+        (part, switch, getattr(part, switch))
+        for part in layers(layer)
+        for switch in ("logdet", "sums_shared")
+        if hasattr(part, switch)
+    ]
+    for part, switch, _ in switched:
+        setattr(part, switch, switch == "sums_shared")
+    try:
+        yield
+    finally:
+        for part, switch, value in switched:
+            setattr(part, switch, value)
 
 
 def realise(spec):
@@ -141,16 +171,51 @@ class NumpyHandle:
     def spatial(self, value: tuple[int, ...] | None) -> None:
         self._layer.spatial = None if value is None else tuple(value)[::-1]
 
-    def call(self, mode: str, arrays: tuple[np.ndarray, ...]) -> tuple:
+    def call(self, mode: str, arrays: tuple) -> tuple:
+        """Arguments and results that are no arrays (an operator, a log-determinant) pass as they are."""
         with np.errstate(all="ignore"):
-            if mode == "backward" and isinstance(self._layer, ResidualBlock):
-                delta, x = map(inward, arrays)
-                results = self._layer.backward(delta, self._layer.forward_save(x)[1])
-            else:
-                results = getattr(self._layer, mode)(*(inward(a) if isinstance(a, np.ndarray) else a for a in arrays))
+            if mode == "jacobian":
+                return self._jacobian(arrays)
+            if mode == "adjointJacobian":
+                return self._adjoint_jacobian(arrays)
+            return self._run(mode, arrays)
+
+    def _run(self, mode: str, arrays: tuple) -> tuple:
+        inputs = [inward(a) if isinstance(a, np.ndarray) else a for a in arrays]
+        if mode == "backward" and isinstance(self._layer, ResidualBlock):
+            delta, x = inputs
+            results = self._layer.backward(delta, self._layer.forward_save(x)[1])
+        else:
+            results = getattr(self._layer, mode)(*inputs)
         if not isinstance(results, tuple):
             results = (results,)
         return tuple(outward(r) if isinstance(r, np.ndarray) else r for r in results)
+
+    def _jacobian(self, arrays: tuple) -> tuple:
+        """The arrays' tangents, a list of the parameters' tangents, and the arrays."""
+        half = len(arrays) // 2
+        for param, tangent in zip(self._store.params, arrays[half], strict=True):
+            param.tangent = tangent.T
+        try:
+            return self._run("jacobian", (*arrays[:half], *arrays[half + 1 :]))
+        finally:
+            for param in self._store.params:
+                param.tangent = None
+
+    def _adjoint_jacobian(self, arrays: tuple) -> tuple:
+        """`backward` without log-determinants, its gradients given as a list and the network's left as they were."""
+        slots = [slot for _, slot in self.parameters]
+        before = [None if slot.grad is None else slot.grad.copy() for slot in slots]
+        self.clear_grad()
+        try:
+            with adjoint_mode(self._layer):
+                results = self._run("backward", arrays)
+            gradients = [slot.grad.copy(order="F") for slot in slots]
+        finally:
+            for slot, grad in zip(slots, before, strict=True):
+                slot.grad = grad
+        half = len(arrays) // 2
+        return (*results[:half], gradients, *results[half:])
 
     def clear_grad(self) -> None:
         for p in self._store.params:

@@ -80,6 +80,15 @@ class HyperbolicLayer:
         d_curr = d_curr + 2 * d_new + shape.scatter(matrix.T @ d_convolved, x_curr.shape[1])
         return self._restore(-d_new, d_curr, 2 * x_curr - x_new + force, x_curr)
 
+    def jacobian(self, d_prev, d_curr, x_prev, x_curr):
+        d_prev, d_curr, x_prev, x_curr = self._resize(d_prev, d_curr, x_prev, x_curr)
+        force, (shape, matrix, columns, convolved, hidden) = self._force(x_curr)
+        d_matrix = shape.matrix(self.W.tangent)
+        d_convolved = matrix @ shape.gather(d_curr) + d_matrix @ columns + per_channel(self.b.tangent)
+        d_columns = matrix.T @ _RELU.gate(d_convolved, convolved) + d_matrix.T @ hidden
+        d_force = -self.alpha * shape.scatter(d_columns, x_curr.shape[1])
+        return d_curr, 2 * d_curr - d_prev + d_force, x_curr, 2 * x_curr - x_prev + force
+
 
 class NetworkHyperbolic:
     """Upstream calls one what is the logarithm of one; `forward` gives the same constant."""
@@ -108,3 +117,8 @@ class NetworkHyperbolic:
         for layer in reversed(self.HL):
             d_curr, d_new, y_curr, y_new = layer.backward(d_curr, d_new, y_curr, y_new)
         return d_curr, d_new, y_curr, y_new
+
+    def jacobian(self, d_prev, d_curr, x_prev, x_curr):
+        for layer in self.HL:
+            d_prev, d_curr, x_prev, x_curr = layer.jacobian(d_prev, d_curr, x_prev, x_curr)
+        return d_prev, d_curr, x_prev, x_curr

@@ -43,6 +43,16 @@ def parts_of(vector: np.ndarray, shapes: list[tuple[int, ...]]) -> list[np.ndarr
     ]
 
 
+class Unsqueezed:
+    """Leaves images as they are, between scales that do not squeeze."""
+
+    def forward(self, x):
+        return x
+
+    def inverse(self, y):
+        return y
+
+
 class Scales:
     """What the multiscale networks share: the squeezes, and the splits after all scales but the last.
 

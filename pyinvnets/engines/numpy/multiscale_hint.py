@@ -48,6 +48,11 @@ class NetworkMultiScaleHINT(Scales):
             dx, x = self.AN[i, j].backward(*self.CL[i, j].backward(dx, x))
         return dx, x, 0.0
 
+    def _jacobian_scale(self, i, dx, x):
+        for j in range(1, self.K + 1):
+            dx, x = self.CL[i, j].jacobian(*self.AN[i, j].jacobian(dx, x))
+        return dx, x, 0.0
+
     def forward(self, x):
         return self._down(self._forward_scale, x)
 
@@ -56,3 +61,6 @@ class NetworkMultiScaleHINT(Scales):
 
     def backward(self, dz, z):
         return self._up(self._backward_scale, dz, z)[:-1]
+
+    def jacobian(self, dx, x):
+        return self._down(self._jacobian_scale, dx, x)[:-1]

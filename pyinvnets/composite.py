@@ -240,6 +240,8 @@ class SummarizedNet(Invertible):
                 raise ValueError(
                     f"SummarizedNet: a summary of {gives.describe()} goes to what takes {takes.describe()}"
                 )
+        if several:
+            self.arguments["sum_net"] = blocks
         self._cond_net, self._blocks = cond_net, blocks
         names = [f"sum_net[{i}]" for i in range(1, len(blocks) + 1)] if several else ["sum_net"]
         parts = {"cond_net": cond_net, **dict(zip(names, blocks, strict=True))}

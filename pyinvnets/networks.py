@@ -108,7 +108,8 @@ class NetworkConditionalGlow(Conditional):
     `inverse` and `backward` take this `C_`, not the condition itself.
 
     With `split_scales`, each scale squeezes the image and the condition and ends by sending half of the image's
-    channels to the latent; its memory then holds what left after the first scale, then the second, in turn.
+    channels to the latent. As upstream has it, the latent's memory then holds what left after the first scale, of all
+    samples, then what left after the second, and so on: `Z[..., i]` is *not* sample `i`, though `Z` has X's shape.
 
     Args:
         n_in: number of channels, two or more without `split_scales`.

@@ -21,6 +21,7 @@ class Case:
         invertible: whether there is an inverse.
         logdet: whether `forward` tracks the log-determinant, or it is zero.
         unlike: the parameters whose gradient is not the objective's in upstream, and here, as a regular expression.
+        mixed: whether the latent has the data's shape, but not samples on its last axis.
         extra: further arguments of each mode, the same for all.
     """
 
@@ -29,6 +30,7 @@ class Case:
     invertible: bool = True
     logdet: bool = True
     unlike: str | None = None
+    mixed: bool = False
     extra: Callable[[], tuple[Any, ...]] = tuple
 
     def network(self, engine):
@@ -132,6 +134,7 @@ CASES = {
     "NetworkConditionalGlow, split": Case(
         lambda **kw: inv.NetworkConditionalGlow(1, 2, 4, 2, 1, split_scales=True, squeezer=inv.HaarLayer(), **kw),
         ((4, 4, 1, 2), (4, 4, 2, 2)),
+        mixed=True,
     ),
     "NetworkConditionalGlow, split, one scale": Case(
         lambda **kw: inv.NetworkConditionalGlow(2, 1, 4, 1, 2, split_scales=True, ndims=1, **kw),

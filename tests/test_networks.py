@@ -369,3 +369,13 @@ class TestConstructors:
     def test_refused(self, make, message, engine):
         with pytest.raises(ValueError, match=message):
             make(engine=engine)
+
+
+def test_every_layer_and_network_has_a_case():
+    kinds = {
+        name
+        for module in (inv.layers, inv.networks)
+        for name, kind in vars(module).items()
+        if isinstance(kind, type) and "upstream" in vars(kind)
+    }
+    assert kinds <= {type(case.make(engine="numpy")).__name__ for case in CASES.values()}

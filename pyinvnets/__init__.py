@@ -14,6 +14,7 @@ from .activations import (
     SigmoidLayer,
     WaveletLayer,
 )
+from .composite import Sequential, SummarizedNet
 from .engines import use_engine
 from .engines.julia import JuliaError, init
 from .functions import (
@@ -32,10 +33,33 @@ from .functions import (
     wavelet_squeeze,
     wavelet_unsqueeze,
 )
-from .layers import ActNorm, Conv1x1, CouplingLayerGlow, ResidualBlock
-from .networks import NetworkGlow
+from .jacobians import Jacobian
+from .layers import (
+    ActNorm,
+    AffineLayer,
+    ConditionalLayerGlow,
+    ConditionalLayerHINT,
+    ConditionalResidualBlock,
+    Conv1x1,
+    CouplingLayerBasic,
+    CouplingLayerGlow,
+    CouplingLayerHINT,
+    CouplingLayerIRIM,
+    HyperbolicLayer,
+    ResidualBlock,
+)
+from .networks import (
+    NetworkConditionalGlow,
+    NetworkConditionalHINT,
+    NetworkGlow,
+    NetworkHyperbolic,
+    NetworkLoop,
+    NetworkMultiScaleConditionalHINT,
+    NetworkMultiScaleHINT,
+)
 from .optimisers import Adam
 from .parameters import Parameter, clear_grad, get_params, named_params, set_params
+from .reversal import reverse
 from .weights import load, save
 
 __version__ = "0.1.0"
@@ -43,21 +67,38 @@ __version__ = "0.1.0"
 __all__ = [
     "ActNorm",
     "Adam",
+    "AffineLayer",
+    "ConditionalLayerGlow",
+    "ConditionalLayerHINT",
+    "ConditionalResidualBlock",
     "Conv1x1",
+    "CouplingLayerBasic",
     "CouplingLayerGlow",
+    "CouplingLayerHINT",
+    "CouplingLayerIRIM",
     "ExpClampLayer",
     "GaLUlayer",
     "HaarLayer",
     "Haar_squeeze",
+    "HyperbolicLayer",
+    "Jacobian",
     "JuliaError",
     "LeakyReLUlayer",
+    "NetworkConditionalGlow",
+    "NetworkConditionalHINT",
     "NetworkGlow",
+    "NetworkHyperbolic",
+    "NetworkLoop",
+    "NetworkMultiScaleConditionalHINT",
+    "NetworkMultiScaleHINT",
     "Parameter",
     "ReLUlayer",
     "ResidualBlock",
+    "Sequential",
     "ShuffleLayer",
     "Sigmoid2Layer",
     "SigmoidLayer",
+    "SummarizedNet",
     "WaveletLayer",
     "clear_grad",
     "get_params",
@@ -69,6 +110,7 @@ __all__ = [
     "log_likelihood",
     "mse",
     "named_params",
+    "reverse",
     "sample_banana",
     "sample_swirl",
     "save",

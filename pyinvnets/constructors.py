@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
+import math
 from typing import Any
 
 from .activations import ActivationFunction, LeakyReLUlayer, ReLUlayer, Squeezer
+from .arrays import Space
 
 
 def counts(owner: str, least: int = 1, **values: Any) -> None:
@@ -74,3 +77,78 @@ def dense(owner: str, dense: bool, nx: Any) -> None:
         raise ValueError(f"{owner}: dense=True needs nx=, the length of the images")
     if nx is not None:
         counts(owner, nx=nx)
+
+
+def power_of_two(owner: str, n_in: Any, least: int) -> None:
+    """HINT halves the channels until few are left."""
+    counts(owner, least, n_in=n_in)
+    if n_in & (n_in - 1):
+        raise ValueError(
+            f"{owner}: n_in must be a power of two, since its channels are halved again and again, got {n_in}"
+        )
+
+
+def even(owner: str, **values: Any) -> None:
+    counts(owner, 2, **values)
+    for name, value in values.items():
+        if value % 2:
+            raise ValueError(f"{owner}: {name} must be even, got {value}")
+
+
+def deep_hint_on_a_line(n_in: int, ndims: int) -> str | None:
+    """Upstream's HINT does not go deeper in `forward` on one spatial axis, but does in `inverse`."""
+    return "HINT with ndims=1 and more than four channels" if ndims == 1 and n_in > 4 else None
+
+
+def permutation(owner: str, permute: Any) -> None:
+    if permute not in ("none", "lower", "both", "full"):
+        raise ValueError(f'{owner}: permute must be "none", "lower", "both" or "full", got {permute!r}')
+
+
+def architecture(owner: str, layers: Any, n_in: int, ndims: int) -> tuple[tuple[int, int], ...]:
+    """The layers of a hyperbolic network, `(action, n_hidden)` each."""
+    try:
+        layers = tuple((action, n_hidden) for action, n_hidden in layers)
+    except (TypeError, ValueError):
+        layers = ()
+    if not layers:
+        raise ValueError(f"{owner}: architecture must be pairs such as ((0, 8), (-1, 8)), (action, n_hidden) each")
+    for action, n_hidden in layers:
+        hyperbolic_action(owner, action, n_in, ndims)
+        counts(owner, n_hidden=n_hidden)
+        n_in = hyperbolic_channels(n_in, action, ndims)
+    return layers
+
+
+def hyperbolic_channels(n_in: int, action: int, ndims: int) -> int:
+    return {-1: n_in << ndims, 0: n_in, 1: n_in >> ndims}[action]
+
+
+def hyperbolic_action(owner: str, action: Any, n_in: int, ndims: int) -> None:
+    if isinstance(action, bool) or action not in (-1, 0, 1):
+        raise ValueError(f"{owner}: action must be -1, 0 or 1, got {action!r}")
+    if action == 1 and n_in % 2**ndims:
+        raise ValueError(
+            f"{owner}: action=1 makes images of {2**ndims} channels into one, so the channels must be a multiple of "
+            f"{2**ndims}, got {n_in}"
+        )
+
+
+def step_size(owner: str, alpha: Any) -> None:
+    if isinstance(alpha, bool) or not isinstance(alpha, (int, float)) or not math.isfinite(alpha):
+        raise ValueError(f"{owner}: alpha must be a finite number, got {alpha!r}")
+
+
+def hyperbolic_spaces(n_in: int, actions: list[int], smallest: int, ndims: int) -> tuple[Space, Space]:
+    """The data and the latent of hyperbolic layers in turn, each of which halves images, keeps or doubles them."""
+    halvings = list(itertools.accumulate(-action for action in actions))
+    most, last = max(0, *halvings), halvings[-1]
+    n_out = n_in
+    for action in actions:
+        n_out = hyperbolic_channels(n_out, action, ndims)
+
+    def space(channels: int, done: int) -> Space:
+        minimum = max(math.ceil(smallest * 2.0 ** (h - done)) for h in halvings)
+        return Space(channels, ndims, multiple=2 ** (most - done), minimum=minimum)
+
+    return space(n_in, 0), space(n_out, last)

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from .arrays import DTYPES, Space, checked
-from .engines import get_engine
+from .engines import Handle, get_engine
 from .parameters import Parameter, load_state
 
 _ENGINE_ARGUMENTS = ("engine", "seed")
@@ -45,13 +45,29 @@ class Invertible:
         bare = [p.replace(annotation=inspect.Parameter.empty) for p in own]
         return inspect.Signature(bare)
 
-    def _create(self, engine: str | None, seed: int | None, data: Space, latent: Space | None = None) -> None:
+    def _create(
+        self,
+        engine: str | None,
+        seed: int | None,
+        data: Space,
+        latent: Space | None = None,
+        *,
+        only_numpy: str | None = None,
+    ) -> None:
+        """Make the handle. `only_numpy` says for which arguments upstream fails, where these are among them."""
         if seed is not None and not (isinstance(seed, int) and seed >= 0):
             raise ValueError(f"{self._title}: seed must be a non-negative integer or None, got {seed!r}")
         chosen = get_engine(engine)
-        self.engine: str = chosen.name
+        if only_numpy and chosen.name == "julia":
+            raise ValueError(f'{self._title}: InvertibleNetworks.jl 2.3.1 cannot do {only_numpy}; write engine="numpy"')
+        self._adopt(
+            chosen.name, chosen.create(type(self).__name__, *self._positional_and_keywords(), seed), data, latent
+        )
+
+    def _adopt(self, engine: str, handle: Handle, data: Space, latent: Space | None = None) -> None:
+        self.engine: str = engine
         self._data, self._latent = data, latent or data
-        self._handle = chosen.create(type(self).__name__, *self._positional_and_keywords(), seed)
+        self._handle = handle
         self._dtype = np.dtype(self._handle.dtype)
         self._parameters = [Parameter(name, slot, self, i) for i, (name, slot) in enumerate(self._handle.parameters)]
         self._lazy = [p for p in self._parameters if p.data is None]
@@ -65,21 +81,34 @@ class Invertible:
         positional = tuple(value for name, value in self.arguments.items() if name not in keyword)
         return positional, {name: self.arguments[name] for name in self.arguments if name in keyword}
 
+    @classmethod
+    def _make(cls, arguments: dict[str, Any], engine: str | None) -> Invertible:
+        """A new network from `arguments`; one that is made of networks has its engine from them."""
+        keywords = {"engine": engine} if "engine" in cls._signature().parameters else {}
+        return cls(**arguments, **keywords)
+
     # Propagation
 
     def _run(self, mode: str, spaces: tuple[Space, ...], **arrays: np.ndarray) -> Any:
         title = f"{self._title}.{mode}"
+        results = self._call(mode, title, self._checked(title, spaces, arrays))
+        return results[0] if len(results) == 1 else results
+
+    def _checked(self, title: str, spaces: tuple[Space, ...], arrays: dict[str, np.ndarray]) -> tuple[np.ndarray, ...]:
         dtype = self._dtype
         inputs = tuple(
             checked(name, array, space, dtype, title)
             for (name, array), space in zip(arrays.items(), spaces, strict=True)
         )
         self._check_together(title, tuple(arrays), spaces, inputs)
+        return inputs
+
+    def _call(self, mode: str, title: str, inputs: tuple) -> tuple:
         if self._uninitialised:
-            results = self._initialise(mode, title, inputs)
-        else:
-            results = self._handle.call(mode, inputs)
-        return results[0] if len(results) == 1 else results
+            self._parameters_changed()
+        if self._uninitialised:
+            return self._initialise(mode, title, inputs)
+        return self._handle.call(mode, inputs)
 
     def _check_together(self, title: str, names, spaces, inputs) -> None:
         first = inputs[0]
@@ -90,17 +119,17 @@ class Invertible:
                     f"{title}: {names[0]} and {name} must belong to the same batch, got shapes {first.shape} and "
                     f"{array.shape}"
                 )
-        if self._latent.vector and spaces[0] is self._latent:
-            self._check_vector(title, names[0], first)
+        if spaces[0].vector:
+            self._check_vector(title, names[0], first, spaces[0])
 
-    def _check_vector(self, title: str, name: str, array: np.ndarray) -> None:
+    def _check_vector(self, title: str, name: str, array: np.ndarray, space: Space) -> None:
         spatial = self._handle.spatial
         if spatial is None:
             raise ValueError(
-                f"{title}: the latent is a flat vector, and the image size it belongs to is not known yet; call "
+                f"{title}: {name} is a flat vector, and the image size it belongs to is not known yet; call "
                 "forward first, or set spatial, such as G.spatial = (64, 64)"
             )
-        size = int(np.prod(spatial)) * self._data.channels
+        size = int(np.prod(spatial)) * space.channels
         if array.size % size:
             raise ValueError(
                 f"{title}: {name} must have a multiple of {size} elements, the size of a sample of spatial size "
@@ -119,8 +148,8 @@ class Invertible:
         try:
             results = self._handle.call(mode, inputs)
             for p in pending:
-                if p.data is not None and not np.isfinite(p.data).all():
-                    channels = np.flatnonzero(~np.isfinite(p.data)) + 1
+                if p.data is not None and not _usable(p).all():
+                    channels = np.flatnonzero(~_usable(p)) + 1
                     raise ValueError(
                         f"{title}: ActNorm's {p.name} cannot be initialised from this batch: channel(s) "
                         f"{', '.join(map(str, channels))} have zero variance or values that are not finite; expected "
@@ -181,16 +210,25 @@ class Invertible:
         Raises:
             ValueError: the size set cannot be squeezed by this network.
         """
-        return self._handle.spatial if self._latent.vector else None
+        return self._handle.spatial if self._is_flat else None
 
     @spatial.setter
     def spatial(self, value: tuple[int, ...]) -> None:
-        if not self._latent.vector:
+        if not self._is_flat:
             raise ValueError(f"{self._title}: spatial is of use only where the latent is a flat vector")
-        shape = (*value, self._data.channels, 1)
-        if not self._data.holds(shape):
-            raise ValueError(f"{self._title}: spatial must belong to an input of {self._data.describe()}, got {value}")
+        image = self._image
+        if not image.holds((*value, image.channels, 1)):
+            raise ValueError(f"{self._title}: spatial must belong to an input of {image.describe()}, got {value}")
         self._handle.spatial = tuple(value)
+
+    @property
+    def _is_flat(self) -> bool:
+        return self._data.vector or self._latent.vector
+
+    @property
+    def _image(self) -> Space:
+        """The images that a flat vector stands for."""
+        return self._latent if self._data.vector else self._data
 
     def state_dict(self) -> dict[str, np.ndarray]:
         """Copies of the parameters by name; those that ActNorm has not set yet are left out."""
@@ -228,8 +266,14 @@ class Invertible:
         return _rebuild, (type(self), self.arguments, self.engine, self._dtype.name, self.state_dict(), self.spatial)
 
 
+def _usable(scale_or_bias: Parameter) -> np.ndarray:
+    """Where ActNorm's parameter can be used: a scale of zero, which a reversed layer may get, cannot."""
+    finite = np.isfinite(scale_or_bias.data)
+    return finite & (scale_or_bias.data != 0) if scale_or_bias.name.endswith("s") else finite
+
+
 def _rebuild(cls, arguments, engine, dtype, state, spatial) -> Invertible:
-    network = cls(**arguments, engine=engine).astype(dtype)
+    network = cls._make(arguments, engine).astype(dtype)
     network.load_state_dict(state)
     if spatial is not None:
         network.spatial = spatial

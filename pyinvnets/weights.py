@@ -56,11 +56,11 @@ def load(path: str | os.PathLike, *, engine: str | None = None) -> Invertible:
     try:
         constructor = json.loads(metadata["constructor"])
         kind = _kinds()[constructor["class"]]
-        arguments = {k: _decode(v) for k, v in constructor["arguments"].items()}
+        arguments = {k: _decode(v, engine) for k, v in constructor["arguments"].items()}
         dtype, spatial = metadata["dtype"], json.loads(metadata["spatial"])
     except (KeyError, TypeError, json.JSONDecodeError) as error:
         raise ValueError(f"{path}: its metadata is not what pyinvnets.save writes ({error!r})") from None
-    network = kind(**arguments, engine=engine).astype(dtype)
+    network = kind._make(arguments, engine).astype(dtype)
     network.load_state_dict(state)
     if spatial is not None:
         network.spatial = tuple(spatial)
@@ -87,11 +87,11 @@ def _read(path: Path) -> tuple[dict[str, str], dict[str, np.ndarray]]:
 
 
 def _kinds() -> dict[str, type[Invertible]]:
-    from . import layers, networks
+    from . import composite, layers, networks, reversal
 
     return {
         name: kind
-        for module in (layers, networks)
+        for module in (layers, networks, reversal, composite)
         for name, kind in vars(module).items()
         if isinstance(kind, type) and issubclass(kind, Invertible) and hasattr(kind, "upstream")
     }
@@ -100,13 +100,24 @@ def _kinds() -> dict[str, type[Invertible]]:
 def _encode(value: Any) -> Any:
     if isinstance(value, (activations.ActivationFunction, activations.Squeezer)):
         return {"class": type(value).__name__, "arguments": value.arguments}
+    if isinstance(value, Invertible):
+        return {"class": type(value).__name__, "arguments": {k: _encode(v) for k, v in value.arguments.items()}}
+    if isinstance(value, (list, tuple)):
+        return [_encode(item) for item in value]
+    if callable(value):
+        raise TypeError(f"save: a network cannot be written with the Python function {value!r}; write its state_dict()")
     return value
 
 
-def _decode(value: Any) -> Any:
-    if isinstance(value, dict):
-        return getattr(activations, value["class"])(**value["arguments"])
-    return value
+def _decode(value: Any, engine: str | None) -> Any:
+    if isinstance(value, list):
+        return tuple(_decode(item, engine) for item in value)
+    if not isinstance(value, dict):
+        return value
+    kind = getattr(activations, value["class"], None)
+    if kind is not None:
+        return kind(**value["arguments"])
+    return _kinds()[value["class"]]._make({k: _decode(v, engine) for k, v in value["arguments"].items()}, engine)
 
 
 def _version() -> str:

@@ -47,10 +47,52 @@ CASES = {
     "glow_sigmoid2": lambda **kw: inv.NetworkGlow(4, 8, 1, 3, activation=inv.Sigmoid2Layer(), **kw),
     "glow_tutorial": lambda **kw: inv.NetworkGlow(2, 16, 1, 10, **kw),
     "glow_tutorial_f32": lambda **kw: inv.NetworkGlow(2, 16, 1, 10, **kw),
+    "affine_layer": lambda **kw: inv.AffineLayer(6, 5, 4, logdet=True, **kw),
+    "conditional_glow": lambda **kw: inv.NetworkConditionalGlow(3, 2, 8, 2, 2, **kw),
+    "conditional_glow_1d_gaussian": lambda **kw: inv.NetworkConditionalGlow(
+        2, 1, 16, 1, 4, k1=1, k2=1, p1=0, p2=0, **kw
+    ),
+    "conditional_glow_split": lambda **kw: inv.NetworkConditionalGlow(3, 2, 8, 2, 2, split_scales=True, **kw),
+    "conditional_hint": lambda **kw: inv.NetworkConditionalHINT(8, 6, 3, **kw),
+    "conditional_layer_glow": lambda **kw: inv.ConditionalLayerGlow(4, 3, 8, logdet=True, **kw),
+    "conditional_layer_hint": lambda **kw: inv.ConditionalLayerHINT(8, 6, **kw),
+    "conditional_residual_block": lambda **kw: inv.ConditionalResidualBlock(6, 5, 3, 8, 4, 2, 7, 2, **kw),
+    "coupling_basic": lambda **kw: inv.CouplingLayerBasic(3, 6, logdet=True, **kw),
+    "coupling_hint_both": lambda **kw: inv.CouplingLayerHINT(8, 6, logdet=True, permute="both", **kw),
+    "coupling_hint_full": lambda **kw: inv.CouplingLayerHINT(8, 6, logdet=True, permute="full", **kw),
+    "coupling_hint_lower": lambda **kw: inv.CouplingLayerHINT(8, 6, logdet=True, permute="lower", **kw),
+    "coupling_hint_none": lambda **kw: inv.CouplingLayerHINT(8, 6, logdet=True, **kw),
+    "coupling_irim": lambda **kw: inv.CouplingLayerIRIM(4, 8, **kw),
+    "hyperbolic_layer": lambda **kw: inv.HyperbolicLayer(4, 3, 1, 1, action=0, alpha=0.2, **kw),
+    "hyperbolic_layer_down": lambda **kw: inv.HyperbolicLayer(4, 3, 1, 1, action=-1, alpha=0.2, **kw),
+    "hyperbolic_layer_up": lambda **kw: inv.HyperbolicLayer(4, 3, 1, 1, action=1, alpha=0.2, **kw),
+    "hyperbolic_network": lambda **kw: inv.NetworkHyperbolic(4, ((-1, 8), (0, 8), (1, 4)), **kw),
+    "multiscale_conditional_hint": lambda **kw: inv.NetworkMultiScaleConditionalHINT(2, 6, 2, 2, **kw),
+    "multiscale_conditional_hint_split": lambda **kw: inv.NetworkMultiScaleConditionalHINT(
+        2, 6, 2, 2, split_scales=True, **kw
+    ),
+    "multiscale_hint": lambda **kw: inv.NetworkMultiScaleHINT(2, 6, 2, 2, **kw),
+    "reverse_actnorm": lambda **kw: inv.reverse(inv.ActNorm(4, logdet=True, **kw)),
+    "reverse_glow_coupling": lambda **kw: inv.reverse(inv.CouplingLayerBasic(3, 6, logdet=True, **kw)),
 }
 
-OTHER_FILES = {"utilities", "distributions", "tutorial_run_f4", "tutorial_run_f8"}
+OTHER_FILES = {"utilities", "distributions", "tutorial_run_f4", "tutorial_run_f8", "jacobian_glow"}
 """Files with a test of their own."""
+
+
+def arguments(name: str, golden: Golden) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """What upstream's `inverse` and `backward` were called with, after the residuals."""
+    inputs, latents = golden.series("in"), [out for out in golden.series("out") if out.ndim]
+    if "residual_block" in name:
+        return [], inputs
+    if name == "conditional_layer_glow":
+        return [latents[0], inputs[1]], [latents[0], inputs[1]]
+    return latents, latents
+
+
+def residuals(name: str, golden: Golden) -> list[np.ndarray]:
+    """The conditional GLOW networks take none for the condition, though the files hold one."""
+    return golden.series("cotangent")[: 1 if name.startswith("conditional_glow") else None]
 
 
 class Golden:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from comparison import assert_close
-from golden_cases import CASES, FOLDER, OTHER_FILES, Golden, initial_state
+from golden_cases import CASES, FOLDER, OTHER_FILES, Golden, arguments, initial_state, residuals
 
 import pyinvnets as inv
 
@@ -48,16 +48,15 @@ def test_case(name, engine):
     for key, expected in (initial_state(name, golden) | lazy_parameters(golden)).items():
         assert_close(inv.named_params(network)[key].data, expected, bound, f"parameter {key} after forward")
 
-    latents = [out for out in outputs if out.ndim]
+    for_inverse, for_backward = arguments(name, golden)
     if golden.series("inverse"):
-        got = as_tuple(network.inverse(*latents))
+        got = as_tuple(network.inverse(*for_inverse))
         for i, expected in enumerate(golden.series("inverse")):
             assert_close(got[i], expected, bound, f"inverse, result {i}")
 
     if not golden.series("cotangent"):
         pytest.skip(f"{name}: upstream's Conv1x1 has no backward of its own; test_conv1x1_backward covers it")
-    states = inputs if name.startswith("residual_block") else latents
-    got = as_tuple(network.backward(*golden.series("cotangent"), *states))
+    got = as_tuple(network.backward(*residuals(name, golden), *for_backward))
     expected = golden.series("backward")
     assert len(got) == len(expected)
     for i, array in enumerate(expected):

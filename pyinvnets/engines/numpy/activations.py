@@ -92,6 +92,12 @@ class GaLUlayer:
         gate = self.sigmoid.forward(x2)
         return np.concatenate((gate * delta, self.sigmoid.backward(delta, gate) * x1))
 
+    def jacobian(self, dx, x):
+        """The derivative along `dx`."""
+        (dx1, dx2), (x1, x2) = split(dx), split(x)
+        gate = self.sigmoid.forward(x2)
+        return dx1 * gate + self.sigmoid.backward(dx2, gate) * x1
+
 
 class ExpClampLayer:
     """The softly clamped exponential `exp(2 * 0.636 * atan(x))`.

@@ -80,6 +80,19 @@ class ResidualBlock:
         d1.sum(axis=1, out=self.b1.grad_out())
         return outer.scatter(outer.matrix(self.W1.data).T @ d1, samples)
 
+    def jacobian(self, dx, x):
+        """The derivative along `dx` and the parameters' tangents, and the output."""
+        output, (outer, inner, skip, x1, y1, x2, y2, x3, y3) = self.forward_save(x)
+        samples = x.shape[1]
+        gate = self.activation.gate
+        d1 = outer.matrix(self.W1.data) @ outer.gather(dx) + outer.matrix(self.W1.tangent) @ x1
+        d1 += per_channel(self.b1.tangent)
+        d2 = skip @ inner.gather(gate(d1, y1).reshape(-1, samples, *outer.out)) + inner.matrix(self.W2.tangent) @ x2
+        d2 += per_channel(self.b2.tangent)
+        columns = outer.matrix(self.W3.data).T @ gate(d2, y2) + outer.matrix(self.W3.tangent).T @ x3
+        d3 = outer.scatter(columns, samples)
+        return gate(d3, y3) if self.ending is self.activation else self.ending.jacobian(d3, y3), output
+
 
 class DenseBlock:
     """Three dense layers, each with a ReLU, over all pixels and channels of a sample: `(n_channels, n_samples, nx)`.
@@ -118,3 +131,11 @@ class DenseBlock:
             delta.sum(axis=0, out=bias.grad_out())
             delta = delta @ weight.data.T
         return np.ascontiguousarray(delta.reshape(samples, -1, self.nx).swapaxes(0, 1))
+
+    def jacobian(self, dx, x):
+        output, states = self.forward_save(x)
+        samples = x.shape[1]
+        delta = dx.swapaxes(0, 1).reshape(samples, -1)
+        for weight, bias, before, after in zip(self.params[::2], self.params[1::2], states, states[1:], strict=False):
+            delta = (delta @ weight.data + before @ weight.tangent + bias.tangent) * (after > 0)
+        return np.ascontiguousarray(delta.reshape(samples, -1, self.nx).swapaxes(0, 1)), output

@@ -24,6 +24,12 @@ def _vector_gradient(v: np.ndarray, d_reflection: np.ndarray) -> np.ndarray:
     return (-2 / n) * (a_v + v @ d_reflection) + (4 * (v @ a_v) / n**2) * v
 
 
+def _reflection_tangent(v: np.ndarray, dv: np.ndarray) -> np.ndarray:
+    """The derivative along `dv` of the reflection of `v`."""
+    n = v @ v
+    return (-2 / n) * (np.outer(dv, v) + np.outer(v, dv)) + (4 * (v @ dv) / n**2) * np.outer(v, v)
+
+
 class Conv1x1:
     def __init__(self, rng, k: int, freeze: bool = False, logdet: bool = False) -> None:
         self.v1, self.v2, self.v3 = (glorot_uniform(rng, k) for _ in range(3))
@@ -54,6 +60,28 @@ class Conv1x1:
         x = (q.T @ flat(y)).reshape(y.shape)
         self._add_gradient((h1, h2, h3), flat(dy) @ flat(x).T)
         return (q.T @ flat(dy)).reshape(y.shape), x
+
+    def _matrix_tangent(self) -> tuple[np.ndarray, np.ndarray]:
+        """The matrix, and its derivative along the vectors' tangents."""
+        h1, h2, h3 = _reflections(*self._vectors)
+        d1, d2, d3 = (_reflection_tangent(p.data, p.tangent) for p in (self.v1, self.v2, self.v3))
+        return h3 @ h2 @ h1, d3 @ h2 @ h1 + h3 @ d2 @ h1 + h3 @ h2 @ d1
+
+    def jacobian(self, dx, x):
+        q, dq = self._matrix_tangent()
+        return (q @ flat(dx) + dq @ flat(x)).reshape(x.shape), (q @ flat(x)).reshape(x.shape)
+
+    def jacobian_inverse(self, dy, y):
+        q, dq = self._matrix_tangent()
+        return (q.T @ flat(dy) + dq.T @ flat(y)).reshape(y.shape), (q.T @ flat(y)).reshape(y.shape)
+
+    def backward_inv(self, dx, x):
+        """The gradient of `inverse`: from that of its result, `dx`, and the result `x`."""
+        h1, h2, h3 = _reflections(*self._vectors)
+        q = h3 @ h2 @ h1
+        y = (q @ flat(x)).reshape(x.shape)
+        self._add_gradient((h1, h2, h3), flat(y) @ flat(dx).T)
+        return (q @ flat(dx)).reshape(x.shape), y
 
     def _add_gradient(self, reflections, d_matrix: np.ndarray) -> None:
         """Add to the vectors' gradients, as upstream does; a frozen layer adds zeros."""

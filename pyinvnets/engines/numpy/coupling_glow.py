@@ -19,6 +19,17 @@ def log_determinant(scale: np.ndarray) -> float:
     return float(np.log(np.abs(scale)).sum()) / scale.shape[1]
 
 
+def couple_tangent(activation, dx, x, d_block, block) -> None:
+    """Scale and shift `x` by what the block gave, and its tangent `dx` accordingly, in place."""
+    (log_scale, shift), (d_log_scale, d_shift) = split(block), split(d_block)
+    scale = activation.forward(log_scale)
+    dx *= scale
+    dx += activation.backward(d_log_scale, scale) * x
+    dx += d_shift
+    x *= scale
+    x += shift
+
+
 class CouplingLayerGlow:
     def __init__(
         self,
@@ -70,6 +81,13 @@ class CouplingLayerGlow:
         y1 *= scale
         y1 += shift
         return (y, log_determinant(scale)) if self.logdet else y
+
+    def jacobian(self, dx, x):
+        dy, y = self.C.jacobian(dx, x)
+        (dy1, dy2), (y1, y2) = split(dy), split(y)
+        d_block, block = self.RB.jacobian(dy2, y2)
+        couple_tangent(self.activation, dy1, y1, d_block, block)
+        return dy, y
 
     def _undo_coupling(self, y):
         """Turn `y` into the coupling's input, in place; give also the scale and the block's saved states."""

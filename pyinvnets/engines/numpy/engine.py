@@ -2,20 +2,56 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 
 import numpy as np
 
 from . import activations, functions, squeezers
 from .actnorm import ActNorm
+from .affine import AffineLayer
 from .blocks import ResidualBlock
+from .conditional_block import ConditionalResidualBlock
+from .conditional_glow import ConditionalLayerGlow, NetworkConditionalGlow
+from .conditional_hint import ConditionalLayerHINT, NetworkConditionalHINT, NetworkMultiScaleConditionalHINT
 from .conv1x1 import Conv1x1
+from .coupling_basic import CouplingLayerBasic
 from .coupling_glow import CouplingLayerGlow
+from .coupling_hint import CouplingLayerHINT
+from .coupling_irim import CouplingLayerIRIM
 from .glow import NetworkGlow
+from .hyperbolic import HyperbolicLayer, NetworkHyperbolic
 from .layout import inward, outward
+from .loop import NetworkLoop
+from .multiscale_hint import NetworkMultiScaleHINT
 from .params import Param, Store
+from .reversible import Reversed
 
-KINDS = {c.__name__: c for c in (ActNorm, Conv1x1, ResidualBlock, CouplingLayerGlow, NetworkGlow)}
+KINDS = {
+    c.__name__: c
+    for c in (
+        ActNorm,
+        AffineLayer,
+        ConditionalLayerGlow,
+        ConditionalLayerHINT,
+        ConditionalResidualBlock,
+        Conv1x1,
+        CouplingLayerBasic,
+        CouplingLayerGlow,
+        CouplingLayerHINT,
+        CouplingLayerIRIM,
+        HyperbolicLayer,
+        NetworkConditionalGlow,
+        NetworkConditionalHINT,
+        NetworkGlow,
+        NetworkHyperbolic,
+        NetworkLoop,
+        NetworkMultiScaleConditionalHINT,
+        NetworkMultiScaleHINT,
+        ResidualBlock,
+        Reversed,
+    )
+}
 
 
 def walk(layer, prefix: str = "") -> Iterator[tuple[str, Param]]:
@@ -35,8 +71,40 @@ def walk(layer, prefix: str = "") -> Iterator[tuple[str, Param]]:
                 yield from walk(item, f"{prefix}{name}.")
 
 
+def layers(layer) -> Iterator:
+    """`layer` and all layers in it."""
+    yield layer
+    for field in layer.fields:
+        value = getattr(layer, field)
+        items = value.values() if isinstance(value, dict) else value if isinstance(value, list) else [value]
+        for item in items:
+            if not isinstance(item, Param):
+                yield from layers(item)
+
+
+@contextlib.contextmanager
+def adjoint_mode(layer) -> Iterator[None]:
+    """Let `backward` give the adjoint of the Jacobian: without log-determinants, with all uses of a shared block."""
+    switched = [
+        (part, switch, getattr(part, switch))
+        for part in layers(layer)
+        for switch in ("logdet", "sums_shared")
+        if hasattr(part, switch)
+    ]
+    for part, switch, _ in switched:
+        setattr(part, switch, switch == "sums_shared")
+    try:
+        yield
+    finally:
+        for part, switch, value in switched:
+            setattr(part, switch, value)
+
+
 def realise(spec):
-    """The engine's own object for a public activation or squeezer; any other argument as it is."""
+    """The engine's own object for a public activation, squeezer or network; any other argument as it is."""
+    handle = getattr(spec, "_handle", None)
+    if isinstance(handle, NumpyHandle):
+        return handle._layer
     for module in (activations, squeezers):
         kind = getattr(module, type(spec).__name__, None)
         if kind is not None:
@@ -81,7 +149,9 @@ class NumpyHandle:
     def __init__(self, layer) -> None:
         self._layer = layer
         names, params = zip(*walk(self._layer), strict=True)
-        self._store = Store(list(params), np.dtype(np.float32))
+        # New parameters are drawn in 32 bits; those of a reversed network keep the type that they have.
+        dtypes = [p.dtype for p in params if p.dtype is not None]
+        self._store = Store(list(params), dtypes[0] if dtypes else np.dtype(np.float32))
         self.parameters = [(name, NumpySlot(p)) for name, p in zip(names, params, strict=True)]
 
     @property
@@ -100,16 +170,51 @@ class NumpyHandle:
     def spatial(self, value: tuple[int, ...] | None) -> None:
         self._layer.spatial = None if value is None else tuple(value)[::-1]
 
-    def call(self, mode: str, arrays: tuple[np.ndarray, ...]) -> tuple:
+    def call(self, mode: str, arrays: tuple) -> tuple:
+        """Arguments and results that are no arrays (an operator, a log-determinant) pass as they are."""
         with np.errstate(all="ignore"):
-            if mode == "backward" and isinstance(self._layer, ResidualBlock):
-                delta, x = map(inward, arrays)
-                results = self._layer.backward(delta, self._layer.forward_save(x)[1])
-            else:
-                results = getattr(self._layer, mode)(*map(inward, arrays))
+            if mode == "jacobian":
+                return self._jacobian(arrays)
+            if mode == "adjointJacobian":
+                return self._adjoint_jacobian(arrays)
+            return self._run(mode, arrays)
+
+    def _run(self, mode: str, arrays: tuple) -> tuple:
+        inputs = [inward(a) if isinstance(a, np.ndarray) else a for a in arrays]
+        if mode == "backward" and isinstance(self._layer, ResidualBlock):
+            delta, x = inputs
+            results = self._layer.backward(delta, self._layer.forward_save(x)[1])
+        else:
+            results = getattr(self._layer, mode)(*inputs)
         if not isinstance(results, tuple):
             results = (results,)
         return tuple(outward(r) if isinstance(r, np.ndarray) else r for r in results)
+
+    def _jacobian(self, arrays: tuple) -> tuple:
+        """The arrays' tangents, a list of the parameters' tangents, and the arrays."""
+        half = len(arrays) // 2
+        for param, tangent in zip(self._store.params, arrays[half], strict=True):
+            param.tangent = tangent.T
+        try:
+            return self._run("jacobian", (*arrays[:half], *arrays[half + 1 :]))
+        finally:
+            for param in self._store.params:
+                param.tangent = None
+
+    def _adjoint_jacobian(self, arrays: tuple) -> tuple:
+        """`backward` without log-determinants, its gradients given as a list and the network's left as they were."""
+        slots = [slot for _, slot in self.parameters]
+        before = [None if slot.grad is None else slot.grad.copy() for slot in slots]
+        self.clear_grad()
+        try:
+            with adjoint_mode(self._layer):
+                results = self._run("backward", arrays)
+            gradients = [slot.grad.copy(order="F") for slot in slots]
+        finally:
+            for slot, grad in zip(slots, before, strict=True):
+                slot.grad = grad
+        half = len(arrays) // 2
+        return (*results[:half], gradients, *results[half:])
 
     def clear_grad(self) -> None:
         for p in self._store.params:
@@ -169,7 +274,7 @@ class NumpyEngine:
     def create(self, kind: str, positional: tuple, keywords: dict, seed: int | None) -> NumpyHandle:
         rng = np.random.default_rng(seed)
         keywords = {name: realise(value) for name, value in keywords.items()}
-        return NumpyHandle(KINDS[kind](rng, *positional, **keywords))
+        return NumpyHandle(KINDS[kind](rng, *map(realise, positional), **keywords))
 
     def call(self, function: str, *args):
         return getattr(functions, function)(*map(realise, args))

@@ -5,15 +5,13 @@ Source: InvertibleNetworks.jl, src/networks/invertible_network_glow.jl.
 
 from __future__ import annotations
 
-import numpy as np
-
 from .actnorm import ActNorm
 from .coupling_glow import CouplingLayerGlow
-from .layout import split
+from .multiscale import Scales, Unsqueezed
 from .squeezers import ShuffleLayer
 
 
-class NetworkGlow:
+class NetworkGlow(Scales):
     def __init__(
         self,
         rng,
@@ -36,11 +34,9 @@ class NetworkGlow:
         squeezer=None,
         activation=None,
     ) -> None:
-        self.L, self.K, self.logdet, self.ndims = L, K, logdet, ndims
-        self.split_scales = split_scales or n_in == 1
-        self.squeezer = squeezer or ShuffleLayer()
-        self.n_in = n_in
-        self.spatial = None
+        split_scales = split_scales or n_in == 1
+        self._set_scales(n_in, L, split_scales, (squeezer or ShuffleLayer()) if split_scales else Unsqueezed())
+        self.K, self.logdet = K, logdet
         self.AN, self.CL = {}, {}
         for i in range(1, L + 1):
             if self.split_scales:
@@ -73,62 +69,41 @@ class NetworkGlow:
     def _splits_after(self, i: int) -> bool:
         return self.split_scales and (i < self.L or self.L == 1)
 
-    def forward(self, x):
-        self.spatial = x.shape[2:]
-        parts, logdet = [], 0.0
-        for i in range(1, self.L + 1):
-            if self.split_scales:
-                x = self.squeezer.forward(x)
-            for j in range(1, self.K + 1):
-                for layer in (self.AN[i, j], self.CL[i, j]):
-                    if self.logdet:
-                        x, term = layer.forward(x)
-                        logdet += term
-                    else:
-                        x = layer.forward(x)
-            if self._splits_after(i):
-                x, z = split(x)
-                parts.append(z)
-        if self.split_scales:
-            x = np.concatenate([part.swapaxes(0, 1).ravel() for part in (*parts, x)])
-        return (x, logdet) if self.logdet else x
+    def _forward_scale(self, i, x):
+        logdet = 0.0
+        for j in range(1, self.K + 1):
+            for layer in (self.AN[i, j], self.CL[i, j]):
+                if self.logdet:
+                    x, term = layer.forward(x)
+                    logdet += term
+                else:
+                    x = layer.forward(x)
+        return x, logdet
 
-    def _parts(self, vector):
-        """The latent vector cut into the parts that left after each scale, and the last state."""
-        sizes, spatial, channels = [], self.spatial, self.n_in
-        samples = vector.size // (channels * int(np.prod(spatial)))
-        for i in range(1, self.L + 1):
-            spatial, channels = tuple(n // 2 for n in spatial), channels << self.ndims
-            if self._splits_after(i):
-                sizes.append((samples, channels - round(channels / 2), *spatial))
-                channels = round(channels / 2)
-        sizes.append((samples, channels, *spatial))
-        cuts = np.cumsum([int(np.prod(size)) for size in sizes])[:-1]
-        return [
-            part.reshape(size).swapaxes(0, 1).copy() for part, size in zip(np.split(vector, cuts), sizes, strict=True)
-        ]
+    def _inverse_scale(self, i, x):
+        for j in range(self.K, 0, -1):
+            x = self.AN[i, j].inverse(self.CL[i, j].inverse(x))
+        return x, 0.0
+
+    def _backward_scale(self, i, dx, x):
+        for j in range(self.K, 0, -1):
+            dx, x = self.AN[i, j].backward(*self.CL[i, j].backward(dx, x))
+        return dx, x, 0.0
+
+    def _jacobian_scale(self, i, dx, x):
+        for j in range(1, self.K + 1):
+            dx, x = self.CL[i, j].jacobian(*self.AN[i, j].jacobian(dx, x))
+        return dx, x, 0.0
+
+    def forward(self, x):
+        z, logdet = self._down(self._forward_scale, x)
+        return (z, logdet) if self.logdet else z
 
     def inverse(self, z):
-        if self.split_scales:
-            *parts, z = self._parts(z)
-        for i in range(self.L, 0, -1):
-            if self._splits_after(i):
-                z = np.concatenate((z, parts.pop()))
-            for j in range(self.K, 0, -1):
-                z = self.AN[i, j].inverse(self.CL[i, j].inverse(z))
-            if self.split_scales:
-                z = self.squeezer.inverse(z)
-        return z
+        return self._up(self._inverse_scale, z)[0]
 
     def backward(self, dz, z):
-        if self.split_scales:
-            *d_parts, dz = self._parts(dz)
-            *parts, z = self._parts(z)
-        for i in range(self.L, 0, -1):
-            if self._splits_after(i):
-                dz, z = np.concatenate((dz, d_parts.pop())), np.concatenate((z, parts.pop()))
-            for j in range(self.K, 0, -1):
-                dz, z = self.AN[i, j].backward(*self.CL[i, j].backward(dz, z))
-            if self.split_scales:
-                dz, z = self.squeezer.inverse(dz), self.squeezer.inverse(z)
-        return dz, z
+        return self._up(self._backward_scale, dz, z)[:-1]
+
+    def jacobian(self, dx, x):
+        return self._down(self._jacobian_scale, dx, x)[:-1]

@@ -10,14 +10,22 @@ import numpy as np
 
 
 class Param:
-    """One parameter: `data` and `grad` are views of the network's flat vectors, or `None` where nothing is held."""
+    """One parameter: `data` and `grad` are views of the network's flat vectors, or `None` where nothing is held.
 
-    __slots__ = ("_data", "_grad", "data", "grad", "shape")
+    `tangent` is a direction, while a derivative along it is computed.
+    """
+
+    __slots__ = ("_data", "_grad", "data", "grad", "shape", "tangent")
 
     def __init__(self, value: np.ndarray | None = None, *, shape: tuple[int, ...] | None = None) -> None:
         self.shape = value.shape if shape is None else shape
         self.data = self._data = value
-        self.grad = self._grad = None
+        self.grad = self._grad = self.tangent = None
+
+    @property
+    def dtype(self) -> np.dtype | None:
+        """Of the memory, which ActNorm's parameters have before they hold values."""
+        return None if self._data is None else self._data.dtype
 
     def bind(self, data: np.ndarray, grad: np.ndarray) -> None:
         """Move into the given vectors, keeping the values."""

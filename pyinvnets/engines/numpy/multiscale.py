@@ -1,0 +1,99 @@
+"""Latents of several scales, cut from one flat vector and joined into it.
+
+Source: InvertibleNetworks.jl, src/utils/dimensionality_operations.jl (`cat_states`, `split_states`).
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from .layout import split
+
+
+def part_shapes(n_in: int, spatial: tuple[int, ...], splits: list[bool]) -> list[tuple[int, ...]]:
+    """Shapes `(n_channels, *spatial)`, without samples, of what leaves after each scale that splits, and of the rest.
+
+    Each scale squeezes the image; `splits` says after which ones half of the channels leave.
+    """
+    shapes, channels = [], n_in
+    for leaves in splits:
+        spatial, channels = tuple(n // 2 for n in spatial), channels << len(spatial)
+        if leaves:
+            kept = round(channels / 2)
+            shapes.append((channels - kept, *spatial))
+            channels = kept
+    return [*shapes, (channels, *spatial)]
+
+
+def joined(parts: list[np.ndarray]) -> np.ndarray:
+    """One vector of all parts, each in Julia's order."""
+    return np.concatenate([part.swapaxes(0, 1).ravel() for part in parts])
+
+
+def parts_of(vector: np.ndarray, shapes: list[tuple[int, ...]]) -> list[np.ndarray]:
+    """The inverse of `joined`, for as many samples as the vector holds."""
+    sizes = [math.prod(shape) for shape in shapes]
+    samples = vector.size // sum(sizes)
+    cuts = np.cumsum([samples * size for size in sizes])[:-1]
+    return [
+        part.reshape(samples, *shape).swapaxes(0, 1).copy()
+        for part, shape in zip(np.split(vector, cuts), shapes, strict=True)
+    ]
+
+
+class Unsqueezed:
+    """Leaves images as they are, between scales that do not squeeze."""
+
+    def forward(self, x):
+        return x
+
+    def inverse(self, y):
+        return y
+
+
+class Scales:
+    """What the multiscale networks share: the squeezes, and the splits after all scales but the last.
+
+    Arrays go through in lanes, of one shape each: one, or two for a conditional network, or twice as many with
+    their gradients.
+    """
+
+    def _set_scales(self, n_in: int, L: int, split_scales: bool, squeezer) -> None:
+        self.n_in, self.L, self.split_scales, self.squeezer = n_in, L, split_scales, squeezer
+        self.spatial = None
+
+    def _splits_after(self, i: int) -> bool:
+        return self.split_scales and i < self.L
+
+    def _down(self, step, *lanes):
+        """At each scale squeeze, take `step(i, *lanes)`, which appends a log-determinant to the lanes, and split."""
+        self.spatial = lanes[0].shape[2:]
+        saved, logdet = [[] for _ in lanes], 0.0
+        for i in range(1, self.L + 1):
+            *lanes, term = step(i, *map(self.squeezer.forward, lanes))
+            logdet += term
+            if self._splits_after(i):
+                pairs = [split(lane) for lane in lanes]
+                lanes = [kept for kept, _ in pairs]
+                for parts, (_, left) in zip(saved, pairs, strict=True):
+                    parts.append(left)
+        if self.split_scales:
+            lanes = [joined([*parts, lane]) for parts, lane in zip(saved, lanes, strict=True)]
+        return *lanes, logdet
+
+    def _up(self, step, *lanes):
+        """The way back."""
+        saved, logdet = [[] for _ in lanes], 0.0
+        if self.split_scales:
+            shapes = part_shapes(self.n_in, self.spatial, [self._splits_after(i) for i in range(1, self.L + 1)])
+            saved = [parts_of(lane, shapes) for lane in lanes]
+            lanes = [parts.pop() for parts in saved]
+        for i in range(self.L, 0, -1):
+            if self._splits_after(i):
+                lanes = [np.concatenate((lane, parts.pop())) for lane, parts in zip(lanes, saved, strict=True)]
+            *lanes, term = step(i, *lanes)
+            logdet += term
+            lanes = map(self.squeezer.inverse, lanes)
+        return *lanes, logdet

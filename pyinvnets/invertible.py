@@ -196,9 +196,9 @@ class Invertible:
         Raises:
             TypeError: the network is on another engine.
         """
-        if self.engine != "julia":
+        if not hasattr(self._handle, "julia"):
             raise TypeError(
-                f"{self._title}: only a network on the Julia engine has a Julia object; this is on {self.engine}"
+                f"{self._title}: only a single network on the Julia engine has a Julia object, got {self!r}"
             )
         return self._handle.julia
 

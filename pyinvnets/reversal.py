@@ -28,6 +28,7 @@ class _Reversed(Invertible):
     def __init__(self, network: Invertible) -> None:
         handle = get_engine(network.engine).create("Reversed", (network,), {}, None)
         self._adopt(network.engine, handle, network._latent, network._data)
+        self.astype(network.dtype)
 
     @property
     def _title(self) -> str:

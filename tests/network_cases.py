@@ -37,6 +37,7 @@ class Case:
         """With every parameter away from special values, and ActNorm initialised on other data than `inputs`."""
         rng = np.random.default_rng(11)
         network = self.make(engine=engine, seed=3).astype(np.float64)
+        network.load_state_dict(self.make(engine="numpy", seed=3).state_dict())
         network.forward(*self.inputs(seed=8), *self.extra())
         for p in inv.get_params(network):
             p.data = p.data + 0.1 * rng.standard_normal(p.shape)

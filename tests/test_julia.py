@@ -11,6 +11,7 @@ import sys
 import time
 from pathlib import Path
 
+import network_cases
 import numpy as np
 import pytest
 from comparison import assert_close
@@ -371,6 +372,40 @@ class TestProcess:
         for order in (before, after):
             done = script(f"{order}; print(inv.ActNorm(2, engine='julia'), torch.ones(2).sum().item())")
             assert done.stdout.strip() == 'ActNorm(k=2, engine="julia") 2.0', done.stderr
+
+
+REFUSED = {
+    "CouplingLayerHINT, 1-D",
+    "HyperbolicLayer, 1-D, stride",
+    "NetworkConditionalGlow, split, one scale",
+    "NetworkMultiScaleHINT, 3-D",
+    "NetworkMultiScaleHINT, split, one scale",
+    "reverse(NetworkMultiScaleConditionalHINT)",
+}
+"""The cases that upstream cannot do, for which the Julia engine raises an error that says so."""
+
+
+class TestUpstreamsLimits:
+    @pytest.mark.parametrize("name", network_cases.CASES)
+    def test_refused(self, name):
+        make = network_cases.CASES[name].make
+        if name not in REFUSED:
+            assert make(engine="julia", seed=1).engine == "julia"
+            return
+        with pytest.raises(ValueError, match=r'InvertibleNetworks.jl 2.3.1 cannot.*engine="numpy"'):
+            make(engine="julia", seed=1)
+
+    def test_derivatives(self):
+        """In 32 bits upstream differentiates a GLOW; not one with an odd number of channels, and not in 64 bits."""
+        for channels, dtype, works in ((4, np.float32, True), (3, np.float32, False), (4, np.float64, False)):
+            G = inv.NetworkGlow(channels, 4, 1, 2, engine="julia", seed=1).astype(dtype)
+            X = batch((4, 4, channels, 2), dtype)
+            G.forward(X)
+            if works:
+                assert np.isfinite(G.jacobian(X, {}, X)[0]).all()
+            else:
+                with pytest.raises(ValueError, match=r'2.3.1 cannot differentiate.*engine="numpy"'):
+                    G.jacobian(X, {}, X)
 
 
 class TestVersions:

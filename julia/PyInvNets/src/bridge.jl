@@ -19,11 +19,20 @@ describe(handle) = join((join((name, shape...), ' ') for (name, shape) in zip(ha
 # The last of the arguments are keywords, with the given names. In one string: juliacall passes keywords in an order
 # that changes, and each order would compile anew.
 function create(kind, seed, names, arguments...)
-    constructor = getfield(InvertibleNetworks, Symbol(kind))
     keys = Tuple(Symbol.(split(names)))
+    arguments = map(net_of, arguments)
     positional = arguments[1:(end-length(keys))]
     keywords = NamedTuple{keys}(arguments[(end-length(keys)+1):end])
-    return Handle(seeded(() -> constructor(positional...; keywords...), seed))
+    return Handle(seeded(() -> constructor(kind)(positional...; keywords...), seed))
+end
+
+net_of(handle::Handle) = handle.net
+net_of(other) = other
+
+function constructor(kind)
+    kind == "Reversed" && return reverse
+    kind == "NetworkLoop" && return unrolled_loop
+    return getfield(InvertibleNetworks, Symbol(kind))
 end
 
 # The generator's state is put back after what a seed is for.
@@ -55,32 +64,66 @@ end
 borrow(double::Bool, description, count) = double ? borrow(Float64, description, count) : borrow(Float32, description, count)
 borrow_one(double, description) = only(borrow(double, description, 1))
 
-# The results are a tuple, without memory of the arguments.
-function call(handle, mode, double, description, count)
+# The results are a tuple, without memory of the arguments. What is no array comes last, as it is.
+function call(handle, mode, double, description, count, others...)
     arrays = borrow(double, description, count)
+    return checked(() -> results(propagate(handle.net, Symbol(mode), arrays..., others...), arrays))
+end
+
+function checked(compute)
     CHECKED[] = FAST[]
     try
-        return results(propagate(handle.net, Symbol(mode), arrays...), arrays)
+        return compute()
     finally
         CHECKED[] = false
     end
+end
+
+# The arrays are the tangents of `inputs` inputs, the inputs, and the tangents of the parameters. Upstream's further
+# results are left out.
+function jacobian(handle, double, description, count, inputs)
+    arrays = borrow(double, description, count)
+    wrong_in_upstream(handle.net) && error("its derivative of a flow that splits at its only scale is wrong")
+    tangents, values, directions = arrays[1:inputs], arrays[(inputs+1):2inputs], Parameter.(arrays[(2inputs+1):end])
+    all_results = checked(() -> propagate(handle.net, :jacobian, tangents..., directions, values...))
+    return results(all_results[1:2inputs], arrays)
+end
+
+wrong_in_upstream(net) = false
+wrong_in_upstream(net::NetworkGlow) = net.split_scales && net.L == 1
+
+# The gradients of the inputs, the inputs where they are recomputed, and the gradients of the parameters.
+function adjoint_jacobian(handle, double, description, count)
+    arrays = borrow(double, description, count)
+    all_results = checked(() -> propagate(handle.net, :adjointJacobian, arrays...))
+    of_parameters = findfirst(r -> r isa Vector, all_results)
+    others = filter(r -> r isa Array{<:Float} && ndims(r) > 1, collect(Any, all_results))
+    return results((others..., (p.data for p in all_results[of_parameters])...), arrays)
 end
 
 upstream_version() = string(pkgversion(InvertibleNetworks))
 threads() = Threads.nthreads()
 cuda_usable() = InvertibleNetworks.CUDA.functional()
 
-propagate(net, mode, arrays...) = InvertibleNetworks._predefined_mode(net, mode, arrays...)
+propagate(net, mode, arguments...) = InvertibleNetworks._predefined_mode(net, mode, arguments...)
 
-function propagate(net::Reversed, mode, arrays...)
-    return propagate(net.I, get(InvertibleNetworks._RNet_modes, mode, mode), arrays...)
+function propagate(net::Reversed, mode, arguments...)
+    return propagate(net.I, get(InvertibleNetworks._RNet_modes, mode, mode), arguments...)
 end
 
 # Upstream gives `Conv1x1` its backward as the inverse of a pair, and a second result in `inverse`.
-function propagate(layer::Conv1x1, mode, arrays...)
-    mode === :backward && return layer.inverse(arrays)
-    mode === :inverse && return layer.inverse(arrays...; logdet=false)
-    return InvertibleNetworks._predefined_mode(layer, mode, arrays...)
+function propagate(layer::Conv1x1, mode, arguments...)
+    mode === :backward && return layer.inverse(arguments)
+    mode === :inverse && return layer.inverse(arguments...; logdet=false)
+    return InvertibleNetworks._predefined_mode(layer, mode, arguments...)
+end
+
+# Its latent has the data's shape, which tells all sizes.
+function propagate(net::NetworkConditionalGlow, mode, latent, arguments...)
+    if mode !== :forward && net.split_scales
+        set_latent_sizes!(net, length(latent), size(latent)[1:(end-2)]...)
+    end
+    return InvertibleNetworks._predefined_mode(net, mode, latent, arguments...)
 end
 
 results(values::Tuple, arguments) = map(v -> result(v, arguments), values)
@@ -111,16 +154,31 @@ convert_all!(handle, double) = convert_all!(handle.net, handle.params, double ? 
 
 # Upstream remembers the sizes of the last forward's latents; here they follow from the image size and the latent's
 # length, so that any batch size, and a network that was never forward, can be inverted.
-function set_latent_sizes!(net::NetworkGlow, len, spatial...)
+function set_latent_sizes!(net, len, spatial...)
     d = length(spatial)
-    channels = net.AN[1, 1].k ÷ 2^d
+    channels = first_norm(net).k ÷ 2^d
     samples = len ÷ (channels * prod(spatial))
-    for i in eachindex(net.Z_dims)
+    sizes = latent_sizes(net)
+    for i in eachindex(sizes)
         spatial = spatial .÷ 2
         channels *= 2^d
         kept = round(Int, channels / 2)
-        net.Z_dims[i] = [spatial..., channels - kept, samples]
+        sizes[i] = as_size(sizes, (spatial..., channels - kept, samples))
         channels = kept
     end
 end
 set_latent_sizes!(handle::Handle, len, spatial...) = set_latent_sizes!(handle.net, len, spatial...)
+
+as_size(::Vector{Tuple}, size) = size
+as_size(::Vector{Array}, size) = collect(size)
+
+latent_sizes(net) = net.Z_dims
+latent_sizes(net::NetworkMultiScaleHINT) = net.X_dims
+latent_sizes(net::NetworkMultiScaleConditionalHINT) = net.XY_dims
+first_norm(net) = net.AN[1, 1]
+first_norm(net::NetworkMultiScaleConditionalHINT) = net.AN_X[1, 1]
+
+# Upstream's NetworkMultiScaleHINT calls it with its arguments swapped, and sizes in tuples.
+function InvertibleNetworks.split_states(sizes::Vector{Tuple}, latent::Vector{<:Float})
+    return InvertibleNetworks.split_states(latent, Array[collect(size) for size in sizes])
+end

@@ -36,14 +36,14 @@ function named_params!(found, path, block::FluxBlock)
     return found
 end
 
-function named_params!(found, path, layers::AbstractMatrix)
+function named_params!(found, path, layers::AbstractMatrix{<:Invertible})
     for i in axes(layers, 1), j in axes(layers, 2)
         named_params!(found, "$path[$i,$j]", layers[i, j])
     end
     return found
 end
 
-function named_params!(found, path, layers::AbstractVector)
+function named_params!(found, path, layers::AbstractVector{<:Invertible})
     for i in eachindex(layers)
         named_params!(found, "$path[$i]", layers[i])
     end

@@ -6,11 +6,13 @@ Julia's memory, which it keeps alive.
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
-from .errors import translation
+from .errors import JuliaError, translation
 
 _KEYWORDS = {"alpha": "α"}
 """Upstream's keywords that Python spells out."""
@@ -24,6 +26,22 @@ def _view(value: Any) -> Any:
 def description(arrays: tuple[np.ndarray, ...]) -> np.ndarray:
     """For each array its address, its number of axes, its shape: what Julia wraps its memory by."""
     return np.array([n for a in arrays for n in (a.ctypes.data, a.ndim, *a.shape)], np.int64)
+
+
+def _columns(multiply: Any, X: np.ndarray) -> np.ndarray:
+    return np.stack([np.ravel(multiply(column)) for column in X.T], axis=1).astype(X.dtype, copy=False)
+
+
+@contextlib.contextmanager
+def _upstreams_limits() -> Iterator[None]:
+    """Upstream has derivatives of some networks only, most of them in 32 bits only; what fails inside is said so."""
+    try:
+        yield
+    except (ValueError, TypeError, JuliaError) as error:
+        raise ValueError(
+            f"InvertibleNetworks.jl 2.3.1 cannot differentiate this network along a direction ({error}); write "
+            'engine="numpy"'
+        ) from error
 
 
 class JuliaSlot:
@@ -69,17 +87,40 @@ class JuliaHandle:
         """The network itself, for whatever is not proxied."""
         return self._handle.net
 
-    def call(self, mode: str, arrays: tuple[np.ndarray, ...]) -> tuple:
+    def call(self, mode: str, arguments: tuple) -> tuple:
+        arrays = tuple(a for a in arguments if isinstance(a, np.ndarray))
+        if mode == "jacobian":
+            return self._jacobian(arrays, arguments[len(arguments) // 2])
+        if mode == "adjointJacobian":
+            return self._adjoint_jacobian(arrays)
+        others = (self._engine.operator(a) for a in arguments[len(arrays) :])
+        return self._run("call", mode, arrays, *others)
+
+    def _run(self, function: str, mode: str, arrays: tuple[np.ndarray, ...], *others: Any) -> tuple:
         bridge = self._engine.bridge
-        if mode != "forward" and self.spatial is not None and arrays[0].ndim == 1:
+        vector = arrays[0].ndim == 1
+        if vector and self.spatial is not None:
             bridge.set_latent_sizes_b(self._handle, arrays[0].size, *self.spatial)
         described = description(arrays)
+        first = (self._handle, mode) if function == "call" else (self._handle,)
         with translation():
-            results = bridge.call(self._handle, mode, self.dtype.itemsize == 8, described.ctypes.data, len(arrays))
+            results = getattr(bridge, function)(
+                *first, self.dtype.itemsize == 8, described.ctypes.data, len(arrays), *others
+            )
         results = tuple(map(_view, results))
-        if mode == "forward" and results[0].ndim == 1:
+        if not vector and isinstance(results[0], np.ndarray) and results[0].ndim == 1:
             self.spatial = arrays[0].shape[:-2]
         return results
+
+    def _jacobian(self, arrays: tuple[np.ndarray, ...], directions: list[np.ndarray]) -> tuple:
+        with _upstreams_limits():
+            return self._run("jacobian", "", (*arrays, *directions), len(arrays) // 2)
+
+    def _adjoint_jacobian(self, arrays: tuple[np.ndarray, ...]) -> tuple:
+        with _upstreams_limits():
+            results = self._run("adjoint_jacobian", "", arrays)
+        half, inputs = len(arrays) // 2, len(results) - len(self.parameters)
+        return (*results[:half], list(results[inputs:]), *results[half:inputs])
 
     def astype(self, dtype: np.dtype) -> None:
         self._engine.bridge.convert_all_b(self._handle, dtype.itemsize == 8)
@@ -133,11 +174,23 @@ class JuliaEngine:
             return None
         return self.bridge.borrow_one(array.dtype.itemsize == 8, description((array,)).ctypes.data)
 
+    def operator(self, A: Any) -> Any:
+        """A linear operator with `matvec` and `rmatvec` as Julia multiplies by it: a column for each sample."""
+
+        def times(multiply):
+            return lambda X: _columns(multiply, np.asarray(X))
+
+        return self.bridge.Operator(times(A.matvec), times(A.rmatvec))
+
     def _argument(self, value: Any) -> Any:
         if isinstance(value, np.ndarray):
             return self.borrowed(value)
+        if isinstance(getattr(value, "_handle", None), JuliaHandle):
+            return value._handle._handle
         if hasattr(value, "arguments"):
             return self.bridge.value(type(value).__name__, *value.arguments.values())
+        if callable(value):
+            return lambda array: np.asarray(value(np.asarray(array)), dtype=np.asarray(array).dtype)
         return value
 
     def create(self, kind: str, positional: tuple, keywords: dict, seed: int | None) -> JuliaHandle:

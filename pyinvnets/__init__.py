@@ -17,6 +17,7 @@ from .activations import (
 from .composite import Sequential, SummarizedNet
 from .engines import use_engine
 from .engines.julia import JuliaError, init
+from .flux import FluxBlock
 from .functions import (
     Haar_squeeze,
     grad_log_likelihood,
@@ -77,6 +78,7 @@ __all__ = [
     "CouplingLayerHINT",
     "CouplingLayerIRIM",
     "ExpClampLayer",
+    "FluxBlock",
     "GaLUlayer",
     "HaarLayer",
     "Haar_squeeze",

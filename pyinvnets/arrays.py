@@ -53,6 +53,11 @@ class Space:
             words += f" and spatial sizes of at least {self.minimum}"
         return words
 
+    def joins(self, other: Space) -> bool:
+        """Whether arrays of this space can be of `other` too, as far as channels and axes tell."""
+        pairs = ((self.channels, other.channels), (self.ndims, other.ndims))
+        return not (self.vector or other.vector) and all(a is None or b is None or a == b for a, b in pairs)
+
     def holds(self, shape: tuple[int, ...]) -> bool:
         if 0 in shape:
             return False

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
+from .flux import FluxBlock
 from .invertible import Invertible, OneLane
 from .jacobians import OneLaneJacobian
 from .lanes import Conditional
@@ -194,11 +195,7 @@ class Sequential(OneLane, OneLaneJacobian):
 
 def _check_join(before: OneLane, after: OneLane) -> None:
     gives, takes = before._latent, after._data
-    fits = not gives.vector and not takes.vector
-    fits = fits and all(
-        a is None or b is None or a == b for a, b in ((gives.channels, takes.channels), (gives.ndims, takes.ndims))
-    )
-    if not fits:
+    if not gives.joins(takes):
         raise ValueError(
             f"Sequential: {type(before).__name__} gives arrays of {gives.describe()}, but {type(after).__name__} takes "
             f"{takes.describe()}"
@@ -212,7 +209,8 @@ class SummarizedNet(Invertible):
 
     Args:
         cond_net: a `NetworkConditionalGlow`.
-        sum_net: a `ResidualBlock`, or several of them in turn, whose last output is the condition.
+        sum_net: a `ResidualBlock` or, on the Julia engine, a `FluxBlock`, or several in turn; the last output is the
+            condition.
 
     Arrays: `X` as `cond_net` takes it, `Y` as the first block takes it, of X's spatial size.
     Parameters: `cond_net.…`, then `sum_net.…` (`sum_net[1].…` of several).
@@ -223,20 +221,22 @@ class SummarizedNet(Invertible):
 
     upstream = "src/networks/summarized_net.jl"
 
-    def __init__(self, cond_net: Conditional, sum_net: ResidualBlock | Sequence[ResidualBlock]) -> None:
+    def __init__(self, cond_net: Conditional, sum_net: ResidualBlock | FluxBlock | Sequence) -> None:
         several = isinstance(sum_net, (list, tuple))
         blocks = tuple(sum_net) if several else (sum_net,)
         if not isinstance(cond_net, Conditional):
             raise TypeError(f"SummarizedNet: cond_net must be a conditional network, got {cond_net!r}")
-        if not blocks or not all(isinstance(block, ResidualBlock) for block in blocks):
-            raise TypeError(f"SummarizedNet: sum_net must be a ResidualBlock or several in turn, got {sum_net!r}")
+        if not blocks or not all(isinstance(block, (ResidualBlock, FluxBlock)) for block in blocks):
+            raise TypeError(
+                f"SummarizedNet: sum_net must be a ResidualBlock, a FluxBlock or several in turn, got {sum_net!r}"
+            )
         engine = _one_engine("SummarizedNet", (cond_net, *blocks))
         joins = [
             *((a._latent, b._data) for a, b in itertools.pairwise(blocks)),
             (blocks[-1]._latent, cond_net._condition),
         ]
         for gives, takes in joins:
-            if gives.channels != takes.channels or gives.ndims != takes.ndims:
+            if not gives.joins(takes):
                 raise ValueError(
                     f"SummarizedNet: a summary of {gives.describe()} goes to what takes {takes.describe()}"
                 )

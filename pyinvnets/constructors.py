@@ -6,7 +6,7 @@ import itertools
 import math
 from typing import Any
 
-from .activations import ActivationFunction, LeakyReLUlayer, ReLUlayer, Squeezer
+from .activations import ActivationFunction, LeakyReLUlayer, ReLUlayer, ShuffleLayer, Squeezer
 from .arrays import Space
 
 
@@ -152,3 +152,9 @@ def hyperbolic_spaces(n_in: int, actions: list[int], smallest: int, ndims: int) 
         return Space(channels, ndims, multiple=2 ** (most - done), minimum=minimum)
 
     return space(n_in, 0), space(n_out, last)
+
+
+def squeeze_on_a_line(squeezer: Squeezer, ndims: int, splits: bool) -> str | None:
+    """What upstream cannot do: on one spatial axis only two of its squeezes work."""
+    works = isinstance(squeezer, ShuffleLayer) and squeezer.pattern != "patch"
+    return f"{squeezer!r} with ndims=1" if splits and ndims == 1 and not works else None

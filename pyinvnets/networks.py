@@ -98,7 +98,8 @@ class NetworkGlow(OneLane, OneLaneJacobian):
             data = Space(n_in, 1, factor, spatial=(nx,))
         else:
             data = Space(n_in, ndims, factor, minimum=factor * check.smallest_size(k1, p1))
-        self._create(engine, seed, data, Space(n_in, vector=True) if splits else None)
+        only_numpy = check.squeeze_on_a_line(squeezer, ndims, splits)
+        self._create(engine, seed, data, Space(n_in, vector=True) if splits else None, only_numpy=only_numpy)
 
 
 class NetworkConditionalGlow(Conditional):
@@ -170,7 +171,8 @@ class NetworkConditionalGlow(Conditional):
         self._scales = L if split_scales else 0
         factor = 2**self._scales
         data = Space(n_in, ndims, factor, minimum=factor * check.smallest_size(k1, p1))
-        only_numpy = "split_scales=True with L=1" if split_scales and L == 1 else None
+        one_scale = "split_scales=True with L=1" if split_scales and L == 1 else None
+        only_numpy = one_scale or check.squeeze_on_a_line(squeezer, ndims, split_scales)
         self._create_conditional(engine, seed, data, n_cond, only_numpy=only_numpy)
 
 

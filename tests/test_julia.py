@@ -16,8 +16,12 @@ import numpy as np
 import pytest
 from comparison import assert_close
 from golden_cases import CASES, Golden, initial_state
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from test_mathematics import glows
 
 import pyinvnets as inv
+from pyinvnets import constructors as check
 
 pytestmark = pytest.mark.julia
 
@@ -406,6 +410,68 @@ class TestUpstreamsLimits:
             else:
                 with pytest.raises(ValueError, match=r'2.3.1 cannot differentiate.*engine="numpy"'):
                     G.jacobian(X, {}, X)
+
+
+class TestFluxBlock:
+    def test_against_fluxs_own_gradient(self, bridge):
+        chain = bridge.seval("Flux.Chain(Flux.Conv((3, 3), 2 => 4, tanh; pad=1), Flux.Conv((1, 1), 4 => 3))")
+        block = inv.FluxBlock(chain)
+        X, dY = batch((4, 6, 2, 5)), batch((4, 6, 3, 5), seed=1)
+        Y = block.forward(X)
+        assert Y.shape == dY.shape
+        dX = block.backward(dY, X)
+        assert [p.name for p in inv.get_params(block)] == [f"params[{i}]" for i in range(1, 5)]
+        step = 1e-2 * batch((4, 6, 2, 5), seed=2)
+        found = ((block.forward(X + step) - block.forward(X - step)) * dY).sum() / 2
+        assert found == pytest.approx((dX * step).sum(), rel=1e-2)
+
+    def test_as_a_summary(self, bridge):
+        chain = bridge.seval("Flux.Chain(Flux.Conv((3, 3), 1 => 2, tanh; pad=1))")
+        flow = inv.NetworkConditionalGlow(2, 2, 4, 1, 2, engine="julia", seed=1)
+        net = inv.SummarizedNet(flow, inv.FluxBlock(chain))
+        X, Y = batch((4, 4, 2, 3)), batch((4, 4, 1, 3), seed=1)
+        Z, C, _ = net.forward(X, Y)
+        np.testing.assert_allclose(net.inverse(Z, C), X, atol=1e-4)
+        dX, _, dY = net.backward(Z, Z, C, Y_save=Y)
+        assert dX.shape == X.shape and dY.shape == Y.shape
+        before = net.state_dict()
+        inv.Adam(0.1).update(net)
+        assert (before["sum_net.params[1]"] != net.state_dict()["sum_net.params[1]"]).all()
+
+    def test_on_the_other_engine(self):
+        with pytest.raises(ValueError, match="Julia engine only"):
+            inv.FluxBlock(None, engine="numpy")
+
+
+@settings(max_examples=25, deadline=None, derandomize=True)
+@given(glows(), st.integers(0, 2**31))
+def test_engines_agree_on_any_glow(glow, seed):
+    """Random shapes and options, parameters copied across by name; all that both engines compute."""
+    options, shape = glow
+    if check.squeeze_on_a_line(options["squeezer"], options["ndims"], options["split_scales"]):
+        with pytest.raises(ValueError, match="2.3.1 cannot"):
+            inv.NetworkGlow(**options, engine="julia")
+        return
+    networks = [
+        inv.NetworkGlow(**options, engine=engine, seed=seed).astype(np.float64) for engine in ("numpy", "julia")
+    ]
+    X, dZ = batch(shape, np.float64, seed), None
+    networks[0].forward(X)
+    for p in inv.get_params(networks[0]):
+        p.data = p.data + 0.1 * np.random.default_rng(seed).standard_normal(p.shape)
+    networks[1].load_state_dict(networks[0].state_dict())
+    found = []
+    for network in networks:
+        results = network.forward(X)
+        Z, *lgdet = results if isinstance(results, tuple) else (results,)
+        dZ = batch(Z.shape, np.float64, seed + 1)
+        network.backward(dZ, Z)
+        gradients = [p.grad for p in inv.get_params(network)]
+        found.append((Z, *lgdet, *network.backward(dZ, Z), network.inverse(Z), *gradients))
+    for i, (reference, julias) in enumerate(zip(*found, strict=True)):
+        # A gradient that is zero up to rounding has no scale of its own.
+        error = np.abs(np.subtract(julias, reference)).max() / max(1, np.abs(reference).max())
+        assert error < 1e-10, f"result {i}: {error}"
 
 
 class TestVersions:

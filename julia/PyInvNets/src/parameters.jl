@@ -31,7 +31,7 @@ end
 
 function named_params!(found, path, block::FluxBlock)
     for (i, p) in enumerate(block.params)
-        push!(found, Named("$path.params[$i]", p))
+        push!(found, Named(below(path, "params[$i]"), p))
     end
     return found
 end

@@ -10,6 +10,7 @@ import contextlib
 from collections.abc import Iterator
 from typing import Any
 
+import juliacall
 import numpy as np
 
 from .errors import JuliaError, translation
@@ -189,7 +190,7 @@ class JuliaEngine:
             return value._handle._handle
         if hasattr(value, "arguments"):
             return self.bridge.value(type(value).__name__, *value.arguments.values())
-        if callable(value):
+        if callable(value) and not isinstance(value, juliacall.AnyValue):
             return lambda array: np.asarray(value(np.asarray(array)), dtype=np.asarray(array).dtype)
         return value
 

@@ -165,6 +165,8 @@ def _start() -> JuliaEngine:
     jl = juliacall.Main
     try:
         jl.seval("folder -> folder in LOAD_PATH || push!(LOAD_PATH, folder)")(str(julia_folder()))
+        if not jl.seval('Base.isprecompiled(Base.identify_package("PyInvNets"))'):
+            print("pyinvnets: precompiling its Julia side, about a minute, this once", file=sys.stderr, flush=True)
         module = jl.seval("import PyInvNets; PyInvNets")
     except juliacall.JuliaError as error:
         cause = translated(error)

@@ -36,8 +36,8 @@ def _resolve() -> None:
         juliapkg.resolve()
     except Exception as error:  # juliapkg raises bare Exceptions
         raise runtime.JuliaError(
-            f"juliapkg could not install Julia and its packages: {error}. With a Julia of your own, set "
-            "PYTHON_JULIACALL_EXE to it and PYTHON_JULIACALL_PROJECT to a project with InvertibleNetworks 2.3.1, "
+            "juliapkg could not install Julia and its packages; its own messages are above. With a Julia of your own, "
+            "set PYTHON_JULIACALL_EXE to it and PYTHON_JULIACALL_PROJECT to a project with InvertibleNetworks 2.3.1, "
             "JOLI 0.9, Flux 0.14 and PythonCall 0.9.34"
         ) from error
 

@@ -12,9 +12,9 @@ import re
 import numpy as np
 import pytest
 from comparison import assert_close
-from network_cases import CASES, Run
 
 import pyinvnets as inv
+from pyinvnets.cases import CASES, Run
 
 STEPS = 10.0 ** -np.arange(4.5, 6.6, 0.5)
 """Small, so that few kinks of a ReLU are crossed on the way."""

@@ -50,11 +50,14 @@ def test_round_trip(run):
         assert_close(got, expected, 1e-9, "inverse")
 
 
-def test_inputs_are_not_changed(run):
-    before = [x.copy() for x in run.inputs]
+def test_arguments_are_not_changed(run):
+    arguments = [*run.inputs, *run.outputs, *run.residuals]
+    before = [x.copy() for x in arguments]
     run.forward(run.inputs)
     run.backward()
-    for x, copy in zip(run.inputs, before, strict=True):
+    if run.case.invertible:
+        run.inverse()
+    for x, copy in zip(arguments, before, strict=True):
         assert (x == copy).all()
 
 

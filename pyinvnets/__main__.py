@@ -51,6 +51,15 @@ def _parser() -> argparse.ArgumentParser:
     setup.set_defaults(run=_setup)
     doctor = commands.add_parser("doctor", help="report what of the Julia engine is there and usable")
     doctor.set_defaults(run=_doctor)
+
+    validate = commands.add_parser(
+        "validate",
+        help="run every layer and network on both engines and compare; without Julia, NumPy with golden vectors",
+        epilog="example: python -m pyinvnets validate --only NetworkGlow --json report.json",
+    )
+    validate.add_argument("--only", metavar="NAME", help="a layer or network, such as NetworkGlow, or one case of it")
+    validate.add_argument("--json", type=Path, metavar="FILE", help="write the table there too")
+    validate.set_defaults(run=_validate)
     return parser
 
 
@@ -77,6 +86,12 @@ def _doctor(options: argparse.Namespace) -> int:
     from .engines.julia import doctor
 
     return doctor.run()
+
+
+def _validate(options: argparse.Namespace) -> int:
+    from . import validate
+
+    return validate.run(options.only, options.json)
 
 
 def _positive_int(text: str) -> int:

@@ -16,7 +16,7 @@ class FluxBlock(Invertible):
 
     Args:
         model: a `Chain` of Flux, as juliacall gives it, such as `juliacall.Main.seval("Flux.Chain(…)")`.
-        engine: `"julia"`.
+        engine: `"julia"`; it is for the Julia engine only.
 
     Arrays: what the model takes and gives, with channels and samples on the last two axes.
     Parameters: `params[1]` and so on, in the order of `Flux.params`.

@@ -241,7 +241,7 @@ class NetworkMultiScaleHINT(OneLane, OneLaneJacobian):
         n_hidden: number of hidden channels of the residual blocks.
         L: number of scales. Each spatial size must be a multiple of `2**L`.
         K: number of flow steps per scale.
-        split_scales: see above.
+        split_scales: see above. With `L=1` it is for the NumPy engine only.
         k1, p1, s1, k2, p2, s2: kernels, paddings, strides of the blocks; see `ResidualBlock`.
         activation: of the scales.
         ndims: number of spatial axes, 1 to 3; others than 2 are for the NumPy engine only.

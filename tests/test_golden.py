@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from comparison import assert_close
-from golden_cases import CASES, FOLDER, OTHER_FILES, Golden, arguments, initial_state, residuals
 
 import pyinvnets as inv
+from pyinvnets.golden_cases import CASES, FOLDER, OTHER_FILES, Golden, arguments, initial_state, residuals
 
 BOUNDS = {np.dtype(np.float64): 1e-10, np.dtype(np.float32): 2e-4}
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from comparison import assert_close
-from golden_cases import Golden
-from network_cases import CASES, Run
 
 import pyinvnets as inv
+from pyinvnets.cases import CASES, Run
+from pyinvnets.golden_cases import Golden
 
 DIFFERENTIABLE = [name for name, case in CASES.items() if hasattr(case.make(engine="numpy", seed=1), "jacobian")]
 

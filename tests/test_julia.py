@@ -11,17 +11,17 @@ import sys
 import time
 from pathlib import Path
 
-import network_cases
 import numpy as np
 import pytest
 from comparison import assert_close
-from golden_cases import CASES, Golden, initial_state
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_mathematics import glows
 
 import pyinvnets as inv
+from pyinvnets import cases
 from pyinvnets import constructors as check
+from pyinvnets.golden_cases import CASES, Golden, initial_state
 
 pytestmark = pytest.mark.julia
 
@@ -390,9 +390,9 @@ REFUSED = {
 
 
 class TestUpstreamsLimits:
-    @pytest.mark.parametrize("name", network_cases.CASES)
+    @pytest.mark.parametrize("name", cases.CASES)
     def test_refused(self, name):
-        make = network_cases.CASES[name].make
+        make = cases.CASES[name].make
         if name not in REFUSED:
             assert make(engine="julia", seed=1).engine == "julia"
             return

@@ -8,9 +8,9 @@ import pickle
 import numpy as np
 import pytest
 from comparison import assert_close
-from network_cases import CASES, Run, same
 
 import pyinvnets as inv
+from pyinvnets.cases import CASES, Run, same
 
 
 @pytest.fixture(params=CASES)

@@ -44,14 +44,17 @@ def test_use_engine():
     assert done.stdout.strip() == 'ActNorm(k=2, engine="numpy")'
 
 
-def test_wheel_holds_the_julia_side(tmp_path):
+def test_wheel_holds_the_julia_side_and_golden_vectors(tmp_path):
     code = (
         "from hatchling.builders.wheel import WheelBuilder; "
         f"print(*WheelBuilder({str(ROOT)!r}).build(directory={str(tmp_path)!r}, versions=['standard']))"
     )
     done = run(code)
     assert done.returncode == 0, done.stderr
-    names = zipfile.ZipFile(done.stdout.split()[-1]).namelist()
+    files = zipfile.ZipFile(done.stdout.split()[-1])
+    names = files.namelist()
     assert {"pyinvnets/juliapkg.json", "pyinvnets/julia/PyInvNets/src/PyInvNets.jl"} <= set(names)
     assert "pyinvnets/engines/numpy/engine.py" in names
     assert not [n for n in names if n.startswith(("tests/", "examples/"))]
+    golden = [n for n in names if n.startswith("pyinvnets/golden/")]
+    assert golden and sum(files.getinfo(n).file_size for n in golden) < 600_000

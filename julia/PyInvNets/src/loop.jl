@@ -27,3 +27,12 @@ end
 
 LinearAlgebra.adjoint(A::Operator) = Operator(A.multiply_adjoint, A.multiply)
 Base.:*(A::Operator, X::AbstractMatrix{T}) where {T} = PythonCall.pyconvert(Matrix{T}, A.multiply(X))
+
+# Upstream's backward overwrites the state that it is given, which is the caller's memory.
+function propagate(net::NetworkLoop, mode, arguments...)
+    if mode === :backward
+        Δη, Δs, η, s, others... = arguments
+        arguments = (Δη, Δs, η, copy(s), others...)
+    end
+    return InvertibleNetworks._predefined_mode(net, mode, arguments...)
+end

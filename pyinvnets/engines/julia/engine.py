@@ -10,7 +10,6 @@ import contextlib
 from collections.abc import Iterator
 from typing import Any
 
-import juliacall
 import numpy as np
 
 from .errors import JuliaError, translation
@@ -183,6 +182,12 @@ class JuliaEngine:
 
         return self.bridge.Operator(times(A.matvec), times(A.rmatvec))
 
+    @staticmethod
+    def _is_julias(value: Any) -> bool:
+        import juliacall  # starts Julia where it does not run, so not at the top
+
+        return isinstance(value, juliacall.AnyValue)
+
     def _argument(self, value: Any) -> Any:
         if isinstance(value, np.ndarray):
             return self.borrowed(value)
@@ -190,7 +195,7 @@ class JuliaEngine:
             return value._handle._handle
         if hasattr(value, "arguments"):
             return self.bridge.value(type(value).__name__, *value.arguments.values())
-        if callable(value) and not isinstance(value, juliacall.AnyValue):
+        if callable(value) and not self._is_julias(value):
             return lambda array: np.asarray(value(np.asarray(array)), dtype=np.asarray(array).dtype)
         return value
 

@@ -1,4 +1,4 @@
-"""One small case for every layer and network, which the generic tests run over."""
+"""Small cases of every layer and network, which `python -m pyinvnets validate` and the generic tests run over."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 
 import pyinvnets as inv
+
+from .invertible import Invertible
 
 
 @dataclass
@@ -25,7 +27,7 @@ class Case:
         extra: further arguments of each mode, the same for all.
     """
 
-    make: Callable[..., inv.parameters.Invertible]
+    make: Callable[..., Invertible]
     shapes: tuple[tuple[int, ...], ...]
     invertible: bool = True
     logdet: bool = True
@@ -46,6 +48,12 @@ class Case:
     def inputs(self, seed=5):
         rng = np.random.default_rng(seed)
         return [np.asfortranarray(rng.standard_normal(shape)) for shape in self.shapes]
+
+    def loaded(self, engine, dtype, state):
+        """With the parameters of a `state_dict`."""
+        network = self.make(engine=engine, seed=3).astype(dtype)
+        network.load_state_dict(state)
+        return network
 
 
 def irim_problem():
@@ -224,22 +232,37 @@ CASES = {
 
 
 class Run:
-    """One `forward` of a case, and what belongs to it."""
+    """One `forward` of a case, and what belongs to it.
 
-    def __init__(self, case: Case, engine: str) -> None:
-        self.case, self.network = case, case.network(engine)
-        self.inputs = case.inputs()
+    Args:
+        case: the case.
+        engine: the engine.
+        dtype: float64 or float32.
+        state: the parameters, as `state_dict` gives them; the case's own by default, which are in float64.
+    """
+
+    def __init__(self, case: Case, engine: str, dtype: Any = np.float64, state: dict | None = None) -> None:
+        self.case, self.dtype = case, np.dtype(dtype)
+        self.network = case.network(engine) if state is None else case.loaded(engine, dtype, state)
+        self.inputs = self._cast(case.inputs())
         self.conditional = isinstance(self.network, (inv.lanes.Conditional, inv.SummarizedNet))
         results = self.forward(self.inputs)
         self.outputs, self.lgdet = results
         rng = np.random.default_rng(17)
         counted = self.outputs[:1] if self.conditional else self.outputs
-        self.weights = [np.asfortranarray(rng.standard_normal(z.shape)) for z in counted]
+        self.weights = self._cast(np.asfortranarray(rng.standard_normal(z.shape)) for z in counted)
         self.residuals = [c * z for c, z in zip(self.weights, counted, strict=True)]
+
+    def _cast(self, arrays):
+        return [array.astype(self.dtype, copy=False) for array in arrays]
+
+    @property
+    def extra(self):
+        return self._cast(self.case.extra())
 
     def forward(self, inputs):
         """The arrays and the log-determinant (zero where there is none)."""
-        results = self.network.forward(*inputs, *self.case.extra())
+        results = self.network.forward(*inputs, *self.extra)
         results = results if isinstance(results, tuple) else (results,)
         lgdet = results[-1] if isinstance(results[-1], float) else 0.0
         if isinstance(self.network, inv.NetworkHyperbolic):
@@ -257,7 +280,7 @@ class Run:
         return [self.outputs[0], self.inputs[1]] if layer else self.outputs
 
     def inverse(self):
-        results = self.network.inverse(*self.latents, *self.case.extra())
+        results = self.network.inverse(*self.latents, *self.extra)
         return results if isinstance(results, tuple) else (results,)
 
     def backward(self):
@@ -269,7 +292,7 @@ class Run:
         if isinstance(self.network, inv.SummarizedNet):
             dX, X, dC = self.network.backward(*self.residuals, *self.latents, Y_save=self.inputs[1])
             return (dX, dC), (X,)
-        results = self.network.backward(*self.residuals, *self.latents, *self.case.extra())
+        results = self.network.backward(*self.residuals, *self.latents, *self.extra)
         if self.conditional:
             dX, X, dC = results
             return (dX, dC), (X,)

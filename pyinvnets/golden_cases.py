@@ -12,7 +12,14 @@ import numpy as np
 
 import pyinvnets as inv
 
-FOLDER = Path(__file__).parent / "golden"
+
+def _folder() -> Path:
+    """In an installed wheel a few of the files, inside the package; in a checkout all of them, among the tests."""
+    inside = Path(__file__).parent / "golden"
+    return inside if inside.is_dir() else Path(__file__).parents[1] / "tests" / "golden"
+
+
+FOLDER = _folder()
 
 CASES = {
     "actnorm": lambda **kw: inv.ActNorm(4, logdet=True, **kw),

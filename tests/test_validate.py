@@ -1,0 +1,125 @@
+"""`python -m pyinvnets validate`: its table, its exit status, and what it does without Julia."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from test_without_julia import script
+
+from pyinvnets import validate
+from pyinvnets.__main__ import main
+from pyinvnets.cases import CASES
+from pyinvnets.engines.numpy import NumpyEngine
+
+
+@pytest.fixture
+def without_julia(monkeypatch):
+    monkeypatch.setattr("pyinvnets.engines.julia.ready", lambda: False)
+
+
+@pytest.fixture
+def numpy_twice(monkeypatch):
+    """Both sides on the NumPy engine, so that the comparison of engines itself is tried without Julia."""
+    monkeypatch.setattr("pyinvnets.engines.julia.ready", lambda: True)
+    monkeypatch.setattr("pyinvnets.engines._julia", NumpyEngine)
+
+
+def rows_of(path):
+    return json.loads(path.read_text())["rows"]
+
+
+class TestComparingEngines:
+    def test_table(self, numpy_twice, capsys):
+        assert main(["validate", "--only", "NetworkGlow"]) == 0
+        out = capsys.readouterr().out
+        assert [line for line in out.splitlines() if line.startswith("NetworkGlow, split ")]
+        assert all(quantity in out for quantity in validate.QUANTITIES)
+        assert out.splitlines()[-1] == "6 ok, 0 wrong, 0 error, 0 skipped"
+
+    def test_json(self, numpy_twice, tmp_path):
+        path = tmp_path / "report.json"
+        assert main(["validate", "--only", "ActNorm", "--json", str(path)]) == 0
+        assert [(row["name"], row["dtype"]) for row in rows_of(path)] == [
+            ("ActNorm", "float64"),
+            ("ActNorm", "float32"),
+        ]
+        assert rows_of(path)[0]["differences"] == dict.fromkeys(validate.QUANTITIES, 0.0)
+
+    def test_only_one_case(self, numpy_twice, capsys):
+        assert main(["validate", "--only", "NetworkGlow, dense"]) == 0
+        assert "2 ok" in capsys.readouterr().out
+
+    def test_only_what_is_not_there(self, numpy_twice, capsys):
+        assert main(["validate", "--only", "Glow"]) == 1
+        assert "expected one of ActNorm, AffineLayer" in capsys.readouterr().err
+
+    @pytest.mark.parametrize("value", [1e-6, np.nan])
+    def test_wrong_number(self, numpy_twice, monkeypatch, tmp_path, capsys, value):
+        """In float64 alone, where the bound is narrower, unless it is not finite."""
+        true = validate.gradients
+        calls = iter((value, 0) * 2)
+        monkeypatch.setattr(validate, "gradients", lambda network: [g + next(calls) for g in true(network)[:1]])
+        path = tmp_path / "report.json"
+        assert main(["validate", "--only", "Conv1x1", "--json", str(path)]) == 1
+        double, single = rows_of(path)
+        assert double["status"] == "wrong"
+        assert single["status"] == ("wrong" if np.isnan(value) else "ok")
+        assert "wrong" in capsys.readouterr().out
+
+    def test_an_engine_that_raises(self, numpy_twice, monkeypatch, capsys):
+        def fail(self, *arguments):
+            raise RuntimeError("no such method")
+
+        monkeypatch.setattr("pyinvnets.engines.numpy.engine.NumpyEngine.create", fail)
+        assert main(["validate", "--only", "Conv1x1"]) == 1
+        assert "error: RuntimeError: no such method" in capsys.readouterr().out
+
+    @pytest.mark.julia
+    @pytest.mark.parametrize("name", ["ActNorm", "NetworkGlow, split", "NetworkConditionalHINT"])
+    def test_julia(self, name):
+        assert main(["validate", "--only", name]) == 0
+
+    @pytest.mark.julia
+    def test_what_upstream_cannot_do_is_skipped(self, capsys):
+        assert main(["validate", "--only", "NetworkMultiScaleHINT, 3-D"]) == 1
+        assert "skipped: ValueError" in capsys.readouterr().out
+
+
+class TestGoldenVectors:
+    def test_every_file(self, without_julia, capsys):
+        assert main(["validate"]) == 0
+        out = capsys.readouterr().out
+        assert "Julia is not set up here" in out and "golden vectors" in out
+        assert [line for line in out.splitlines() if line.startswith("NetworkLoop") and "skipped" in line]
+
+    def test_wrong_number(self, without_julia, monkeypatch, capsys):
+        monkeypatch.setattr(validate, "gradients", lambda network: [p.grad * 1.001 for p in network._parameters])
+        assert main(["validate", "--only", "ActNorm"]) == 1
+        assert "2 wrong" in capsys.readouterr().out
+
+    def test_only_what_has_no_file(self, without_julia, capsys):
+        """Nothing was compared, so it is no success."""
+        assert main(["validate", "--only", "NetworkLoop"]) == 1
+        assert "1 skipped" in capsys.readouterr().out
+
+    def test_where_julia_cannot_be_found(self, tmp_path):
+        code = "import sys; from pyinvnets.__main__ import main; sys.exit(main(['validate', '--only', 'NetworkGlow']))"
+        done = script(code, tmp_path)
+        assert done.returncode == 0, done.stderr
+        assert "NetworkGlow, glow_image" in done.stdout and "case" in done.stderr
+        assert "juliacall" not in done.stderr
+
+
+def test_a_difference_is_relative_to_the_largest_expected():
+    assert validate.relative_error(np.array([1.0, 4.1]), np.array([1.0, 4.0])) == pytest.approx(0.025)
+    assert validate.relative_error(0.3, 0.1) == pytest.approx(0.2)
+    assert validate.relative_error(3.0, 2.0) == pytest.approx(0.5)
+    assert np.isnan(validate.relative_error(np.array([np.nan, 1]), np.ones(2)))
+    with pytest.raises(ValueError, match="shape"):
+        validate.relative_error(np.ones(2), np.ones(3))
+
+
+def test_every_case_has_the_name_of_its_kind():
+    assert all(validate.kind_of(name) == case.make(engine="numpy")._title for name, case in CASES.items())

@@ -32,7 +32,9 @@ def init(*, threads: int | str | None = None, sysimage: str | os.PathLike | None
 
     Args:
         threads: number of Julia threads, or `"auto"`.
-        sysimage: path of a system image to start from.
+        sysimage: path of a system image to start from. It must be made without PythonCall, which would start before
+            juliacall can tell it where Python is, and so without InvertibleNetworks.jl, which needs it: one with
+            Flux and CUDA is what can be had.
         fast: whether the batched methods of `julia/PyInvNets` replace upstream's slow ones. They give the same
             numbers. This can be changed at any time.
 

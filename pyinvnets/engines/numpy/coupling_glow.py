@@ -14,9 +14,12 @@ from .conv1x1 import Conv1x1
 from .layout import split
 
 
-def log_determinant(scale: np.ndarray) -> float:
-    """The mean over the batch of the sum of log|scale|."""
-    return float(np.log(np.abs(scale)).sum()) / scale.shape[1]
+def log_determinant(scale: np.ndarray, by_sample: bool) -> float | np.ndarray:
+    """The sum of log|scale| for each sample, or its mean over the batch."""
+    logarithms = np.log(np.abs(scale))
+    if by_sample:
+        return logarithms.sum(axis=(0, *range(2, scale.ndim)), dtype=np.float64)
+    return float(logarithms.sum()) / scale.shape[1]
 
 
 def couple_tangent(activation, dx, x, d_block, block) -> None:
@@ -68,7 +71,7 @@ class CouplingLayerGlow:
                 fan=True,
                 ndims=ndims,
             )
-        self.logdet = logdet
+        self.logdet, self.by_sample = logdet, False
         self.activation = activation or SigmoidLayer()
 
     fields = ("C", "RB")
@@ -80,7 +83,7 @@ class CouplingLayerGlow:
         scale = self.activation.forward(log_scale)
         y1 *= scale
         y1 += shift
-        return (y, log_determinant(scale)) if self.logdet else y
+        return (y, log_determinant(scale, self.by_sample)) if self.logdet else y
 
     def jacobian(self, dx, x):
         dy, y = self.C.jacobian(dx, x)

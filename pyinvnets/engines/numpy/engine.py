@@ -72,7 +72,9 @@ def walk(layer, prefix: str = "") -> Iterator[tuple[str, Param]]:
 
 
 def layers(layer) -> Iterator:
-    """`layer` and all layers in it."""
+    """`layer`, or the one that it reverses, and all layers in it."""
+    if isinstance(layer, Reversed):
+        layer = layer.layer
     yield layer
     for field in layer.fields:
         value = getattr(layer, field)
@@ -83,21 +85,16 @@ def layers(layer) -> Iterator:
 
 
 @contextlib.contextmanager
-def adjoint_mode(layer) -> Iterator[None]:
-    """Let `backward` give the adjoint of the Jacobian: without log-determinants, with all uses of a shared block."""
-    switched = [
-        (part, switch, getattr(part, switch))
-        for part in layers(layer)
-        for switch in ("logdet", "sums_shared")
-        if hasattr(part, switch)
-    ]
-    for part, switch, _ in switched:
-        setattr(part, switch, switch == "sums_shared")
+def switched(layer, **switches: bool) -> Iterator[None]:
+    """Set the switches of `layer`, and of the layers in it that have them, for a while."""
+    before = [(part, name, getattr(part, name)) for part in layers(layer) for name in switches if hasattr(part, name)]
+    for part, name, _ in before:
+        setattr(part, name, switches[name])
     try:
         yield
     finally:
-        for part, switch, value in switched:
-            setattr(part, switch, value)
+        for part, name, value in before:
+            setattr(part, name, value)
 
 
 def realise(spec):
@@ -177,6 +174,8 @@ class NumpyHandle:
                 return self._jacobian(arrays)
             if mode == "adjointJacobian":
                 return self._adjoint_jacobian(arrays)
+            if mode == "forward_by_sample":
+                return self._forward_by_sample(arrays)
             return self._run(mode, arrays)
 
     def _run(self, mode: str, arrays: tuple) -> tuple:
@@ -189,6 +188,12 @@ class NumpyHandle:
         if not isinstance(results, tuple):
             results = (results,)
         return tuple(outward(r) if isinstance(r, np.ndarray) else r for r in results)
+
+    def _forward_by_sample(self, arrays: tuple) -> tuple:
+        """`forward` with a log-determinant for each sample: layers whose terms are the same for all give one."""
+        with switched(self._layer, by_sample=True):
+            *results, terms = self._run("forward", arrays)
+        return *results, np.full(arrays[0].shape[-1], terms, np.float64)
 
     def _jacobian(self, arrays: tuple) -> tuple:
         """The arrays' tangents, a list of the parameters' tangents, and the arrays."""
@@ -207,7 +212,7 @@ class NumpyHandle:
         before = [None if slot.grad is None else slot.grad.copy() for slot in slots]
         self.clear_grad()
         try:
-            with adjoint_mode(self._layer):
+            with switched(self._layer, logdet=False, sums_shared=True):
                 results = self._run("backward", arrays)
             gradients = [slot.grad.copy(order="F") for slot in slots]
         finally:

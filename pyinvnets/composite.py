@@ -236,7 +236,6 @@ class SummarizedNet(ConditionalDensity, Invertible):
     """
 
     upstream = "src/networks/summarized_net.jl"
-    _transforms_condition = True
 
     def __init__(self, cond_net: Conditional, sum_net: ResidualBlock | Sequence[ResidualBlock]) -> None:
         several = isinstance(sum_net, (list, tuple))
@@ -326,6 +325,9 @@ class SummarizedNet(ConditionalDensity, Invertible):
         network, summary = self._cond_net, self._states(Y)[-1]
         inputs = network._checked(self._title, (network._data, network._condition), {"X": X, "C": summary})
         return network._forward_by_sample(self._title, inputs)
+
+    def _inverse_condition(self, title: str, C: np.ndarray) -> np.ndarray:
+        return self._cond_net._inverse_condition(title, self._states(C)[-1])
 
     @property
     def _no_density(self) -> str | None:

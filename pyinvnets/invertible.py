@@ -99,10 +99,7 @@ class Invertible:
 
     def _run(self, mode: str, spaces: tuple[Space, ...], **arrays: np.ndarray) -> Any:
         title = f"{self._title}.{mode}"
-        inputs = self._checked(title, spaces, arrays)
-        results = self._call(mode, title, inputs)
-        if mode == "forward":
-            self._spatial = inputs[0].shape[:-2]
+        results = self._call(mode, title, self._checked(title, spaces, arrays))
         return results[0] if len(results) == 1 else results
 
     def _checked(self, title: str, spaces: tuple[Space, ...], arrays: dict[str, np.ndarray]) -> tuple[np.ndarray, ...]:
@@ -118,8 +115,12 @@ class Invertible:
         if self._uninitialised:
             self._parameters_changed()
         if self._uninitialised:
-            return self._initialise(mode, title, inputs)
-        return self._handle.call(mode, inputs)
+            results = self._initialise(mode, title, inputs)
+        else:
+            results = self._handle.call(mode, inputs)
+        if mode in ("forward", "forward_by_sample"):
+            self._spatial = inputs[0].shape[:-2]
+        return results
 
     def _forward_by_sample(self, title: str, inputs: tuple[np.ndarray, ...]) -> tuple[np.ndarray, ...]:
         """The arrays of `forward`, and the log-determinant of each sample, shape `(n_samples,)`, float64."""

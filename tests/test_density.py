@@ -236,6 +236,15 @@ class TestConditions:
         with pytest.raises(TypeError, match="C must be"):
             run.network.sample(2, C.astype(np.float32))
 
+    def test_a_layer_over_a_summary(self, engine):
+        layer = inv.ConditionalLayerGlow(2, 3, 4, logdet=True, engine=engine, seed=1)
+        block = inv.ResidualBlock(1, 4, n_out=6, engine=engine, seed=2)
+        network = inv.SummarizedNet(layer, block)
+        Y = np.ones((3, 2, 1, 1), np.float32, order="F")
+        X, log_prob = network.sample_and_log_prob(4, Y, seed=1)
+        assert_close(X, layer.sample(4, block.forward(Y), seed=1), 1e-6, "sample")
+        np.testing.assert_allclose(log_prob, layer.log_prob(X, block.forward(Y)), rtol=1e-5)
+
     def test_size_that_cannot_be_squeezed(self, engine):
         network = CASES["NetworkConditionalGlow, split"].network(engine)
         with pytest.raises(ValueError, match=r"C must belong to data of.*multiples of 4, got shape \(6, 4, 2, 1\)"):
@@ -250,6 +259,11 @@ class TestImageSize:
         assert G.sample(2).shape == (4, 8, 2, 2)
         assert G.sample(2, spatial=(8, 4)).shape == (8, 4, 2, 2) and G.spatial == (8, 4)
         assert pickle.loads(pickle.dumps(G)).sample(1).shape == (8, 4, 2, 1)
+
+    def test_is_that_of_the_last_log_prob(self, engine):
+        layer = inv.CouplingLayerGlow(2, 4, logdet=True, engine=engine, seed=1)
+        layer.log_prob(np.zeros((3, 5, 2, 4), np.float32, order="F"))
+        assert layer.spatial == (3, 5) and layer.sample(2).shape == (3, 5, 2, 2)
 
     def test_is_saved(self, engine, tmp_path):
         G = inv.NetworkGlow(2, 4, 1, 2, engine=engine, seed=1)

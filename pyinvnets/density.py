@@ -10,7 +10,7 @@ https://arxiv.org/abs/1912.02762.
 from __future__ import annotations
 
 import math
-import operator
+import numbers
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
@@ -53,14 +53,18 @@ def resized(spatial: tuple[int, ...], before: int, after: int) -> tuple[int, ...
 # Arguments
 
 
+def _is_integer(value: Any) -> bool:
+    return isinstance(value, numbers.Integral) and not isinstance(value, bool)
+
+
 def _count(title: str, name: str, value: Any) -> int:
-    if isinstance(value, bool) or not hasattr(value, "__index__") or operator.index(value) < 1:
+    if not _is_integer(value) or value < 1:
         raise ValueError(f"{title}: {name} must be a positive integer, got {value!r}")
-    return operator.index(value)
+    return int(value)
 
 
 def _generator(title: str, seed: Any) -> np.random.Generator:
-    if seed is not None and (isinstance(seed, bool) or not hasattr(seed, "__index__") or operator.index(seed) < 0):
+    if seed is not None and (not _is_integer(seed) or seed < 0):
         raise ValueError(f"{title}: seed must be a non-negative integer or None, got {seed!r}")
     return np.random.default_rng(seed)
 
@@ -85,7 +89,9 @@ def _image_size(network: Invertible, title: str, spatial: tuple[int, ...] | None
         raise ValueError(
             f"{title}: the image size is not known yet; write spatial=, such as spatial=(64, 64), or call forward first"
         )
-    spatial = tuple(operator.index(n) for n in spatial)
+    if not isinstance(spatial, (tuple, list)) or not all(map(_is_integer, spatial)):
+        raise TypeError(f"{title}: spatial must be a tuple of integers, such as (64, 64), got {spatial!r}")
+    spatial = tuple(map(int, spatial))
     if not data.holds((*spatial, data.channels, 1)):
         raise ValueError(f"{title}: spatial must belong to data of {data.describe()}, got {spatial}")
     return spatial
@@ -176,6 +182,14 @@ class Density:
         self.spatial = resized(size, self._data.channels, self._image.channels)
         return _sample(self, title, n, size, rng, parts)
 
+    def _samples_and_density(
+        self, n: int, spatial: tuple[int, ...] | None, seed: int | None, batch_size: int | None
+    ) -> tuple[np.ndarray, ...]:
+        title = f"{self._title}.sample_and_log_prob"
+        _check_tracked(self, title)
+        arrays = self._samples(title, n, spatial, seed, batch_size)
+        return *arrays, _log_prob(self, title, arrays, batch_size)
+
 
 class OneLaneDensity(Density):
     """The density of a network with one input and one output."""
@@ -220,6 +234,7 @@ class OneLaneDensity(Density):
             Shape `(*spatial, n_channels, n)`, of the network's dtype.
 
         Raises:
+            TypeError: spatial is no tuple of integers.
             ValueError: an argument is out of range, the image size is not known, or ActNorm was never initialised.
         """
         return self._samples(f"{self._title}.sample", n, spatial, seed, batch_size)[0]
@@ -235,12 +250,9 @@ class OneLaneDensity(Density):
         """`X = sample(n, ...)`, and `log_prob(X)`.
 
         Raises:
-            ValueError: as `sample` and `log_prob`.
+            TypeError, ValueError: as `sample` and `log_prob`.
         """
-        title = f"{self._title}.sample_and_log_prob"
-        _check_tracked(self, title)
-        arrays = self._samples(title, n, spatial, seed, batch_size)
-        return *arrays, _log_prob(self, title, arrays, batch_size)
+        return self._samples_and_density(n, spatial, seed, batch_size)
 
 
 class TwoLanesDensity(Density):
@@ -286,6 +298,7 @@ class TwoLanesDensity(Density):
             `(X, Y)`, each of shape `(*spatial, n_channels, n)` and of the network's dtype.
 
         Raises:
+            TypeError: spatial is no tuple of integers.
             ValueError: an argument is out of range, the image size is not known, or ActNorm was never initialised.
         """
         return self._samples(f"{self._title}.sample", n, spatial, seed, batch_size)
@@ -301,12 +314,9 @@ class TwoLanesDensity(Density):
         """`X, Y = sample(n, ...)`, and `log_prob(X, Y)`: three arrays.
 
         Raises:
-            ValueError: as `sample` and `log_prob`.
+            TypeError, ValueError: as `sample` and `log_prob`.
         """
-        title = f"{self._title}.sample_and_log_prob"
-        _check_tracked(self, title)
-        arrays = self._samples(title, n, spatial, seed, batch_size)
-        return *arrays, _log_prob(self, title, arrays, batch_size)
+        return self._samples_and_density(n, spatial, seed, batch_size)
 
 
 class ConditionalDensity:

@@ -53,6 +53,9 @@ class NetworkGlow(OneLane, OneLaneJacobian):
     >>> Z, lgdet = G.forward(inv.sample_banana(150, seed=1, engine="numpy"))
     >>> Z.shape
     (1, 1, 2, 150)
+    >>> X = G.sample(1000, seed=2)
+    >>> G.log_prob(X).shape
+    (1000,)
     """
 
     upstream = "src/networks/invertible_network_glow.jl"

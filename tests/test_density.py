@@ -315,6 +315,11 @@ class TestErrors:
         assert G.spatial == (4, 8)
         assert all((before[name] == value).all() for name, value in G.state_dict().items())
 
+    def test_image_sizes_are_tuples(self, G):
+        for size in (4, (4.0, 8.0)):
+            with pytest.raises(TypeError, match="spatial must be a tuple of integers, such as"):
+                G.sample(2, spatial=size)
+
     def test_data(self, G):
         with pytest.raises(TypeError, match="log_prob: X must be float32"):
             G.log_prob(np.zeros((4, 8, 2, 3)))

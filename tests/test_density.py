@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import pickle
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -205,6 +206,19 @@ def test_forward_is_as_before(few):
     _, before = few.forward(few.inputs)
     few.network.log_prob(*few.inputs)
     assert few.forward(few.inputs)[1] == before
+
+
+def test_threads_at_once():
+    """On the NumPy engine, which lets go of Python's lock: `forward` has its mean, `log_prob` its samples."""
+    run = Run(CASES["NetworkGlow, split"], "numpy")
+    expected, lgdet = run.network.log_prob(*run.inputs), run.lgdet
+
+    def both(_):
+        return run.network.log_prob(*run.inputs), run.network.forward(*run.inputs)[1]
+
+    with ThreadPoolExecutor(4) as pool:
+        for log_prob, mean in pool.map(both, range(100)):
+            assert (log_prob == expected).all() and mean == lgdet
 
 
 class TestConditions:

@@ -119,7 +119,7 @@ class TestMutations:
         from pyinvnets.engines.numpy import coupling_glow
 
         right = coupling_glow.log_determinant
-        monkeypatch.setattr(coupling_glow, "log_determinant", lambda *arguments: -right(*arguments))
+        monkeypatch.setattr(coupling_glow, "log_determinant", lambda scale: -right(scale))
         network, X, rng = made("Glow", "numpy")
         with pytest.raises(AssertionError, match="log-determinant"):
             check_log_determinant(network, X)

@@ -37,7 +37,7 @@ class ConditionalLayerGlow:
         self.RB = ResidualBlock(
             rng, n_in - changed + n_cond, n_hidden, n_out=2 * changed, activation=rb_activation, fan=True, **options
         )
-        self.logdet, self.by_sample = logdet, False
+        self.logdet = logdet
         self.activation = activation or SigmoidLayer()
 
     fields = ("C", "RB")
@@ -53,7 +53,7 @@ class ConditionalLayerGlow:
         scale, shift, _ = self._scale_shift(y2, c)
         y1 *= scale
         y1 += shift
-        return (y, log_determinant(scale, self.by_sample)) if self.logdet else y
+        return (y, log_determinant(scale)) if self.logdet else y
 
     def _undo_coupling(self, y, c):
         """Turn `y` into the coupling's input, in place."""

@@ -20,7 +20,7 @@ class CouplingLayerBasic(Reversible):
         self, rng, n_in, n_hidden, k1=3, k2=3, p1=1, p2=1, s1=1, s2=1, logdet=False, activation=None, ndims=2
     ) -> None:
         self.RB = ResidualBlock(rng, n_in, n_hidden, k1=k1, k2=k2, p1=p1, p2=p2, s1=s1, s2=s2, fan=True, ndims=ndims)
-        self.logdet, self.by_sample = logdet, False
+        self.logdet = logdet
         self.activation = activation or SigmoidLayer()
 
     fields = ("RB",)
@@ -31,7 +31,7 @@ class CouplingLayerBasic(Reversible):
         return self.activation.forward(log_scale), shift, saved
 
     def _term(self, scale) -> float | np.ndarray:
-        return log_determinant(scale, self.by_sample) if self.logdet else 0.0
+        return log_determinant(scale) if self.logdet else 0.0
 
     def _couple(self, x1, x2):
         """Turn `x2` into the second output, in place."""

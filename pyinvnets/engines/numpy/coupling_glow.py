@@ -6,6 +6,8 @@ Real NVP», https://arxiv.org/abs/1605.08803; Kingma and Dhariwal (2018), https:
 
 from __future__ import annotations
 
+from contextvars import ContextVar
+
 import numpy as np
 
 from .activations import SigmoidLayer
@@ -13,11 +15,14 @@ from .blocks import DenseBlock, ResidualBlock
 from .conv1x1 import Conv1x1
 from .layout import split
 
+BY_SAMPLE: ContextVar[bool] = ContextVar("BY_SAMPLE", default=False)
+"""Whether log-determinants are those of all samples in place of their mean; of each thread its own."""
 
-def log_determinant(scale: np.ndarray, by_sample: bool) -> float | np.ndarray:
-    """The sum of log|scale| for each sample, or its mean over the batch."""
+
+def log_determinant(scale: np.ndarray) -> float | np.ndarray:
+    """The mean over the batch of the sum of log|scale|, or these sums."""
     logarithms = np.log(np.abs(scale))
-    if by_sample:
+    if BY_SAMPLE.get():
         return logarithms.sum(axis=(0, *range(2, scale.ndim)), dtype=np.float64)
     return float(logarithms.sum()) / scale.shape[1]
 
@@ -71,7 +76,7 @@ class CouplingLayerGlow:
                 fan=True,
                 ndims=ndims,
             )
-        self.logdet, self.by_sample = logdet, False
+        self.logdet = logdet
         self.activation = activation or SigmoidLayer()
 
     fields = ("C", "RB")
@@ -83,7 +88,7 @@ class CouplingLayerGlow:
         scale = self.activation.forward(log_scale)
         y1 *= scale
         y1 += shift
-        return (y, log_determinant(scale, self.by_sample)) if self.logdet else y
+        return (y, log_determinant(scale)) if self.logdet else y
 
     def jacobian(self, dx, x):
         dy, y = self.C.jacobian(dx, x)

@@ -16,7 +16,7 @@ from .conditional_glow import ConditionalLayerGlow, NetworkConditionalGlow
 from .conditional_hint import ConditionalLayerHINT, NetworkConditionalHINT, NetworkMultiScaleConditionalHINT
 from .conv1x1 import Conv1x1
 from .coupling_basic import CouplingLayerBasic
-from .coupling_glow import CouplingLayerGlow
+from .coupling_glow import BY_SAMPLE, CouplingLayerGlow
 from .coupling_hint import CouplingLayerHINT
 from .coupling_irim import CouplingLayerIRIM
 from .glow import NetworkGlow
@@ -72,9 +72,7 @@ def walk(layer, prefix: str = "") -> Iterator[tuple[str, Param]]:
 
 
 def layers(layer) -> Iterator:
-    """`layer`, or the one that it reverses, and all layers in it."""
-    if isinstance(layer, Reversed):
-        layer = layer.layer
+    """`layer` and all layers in it."""
     yield layer
     for field in layer.fields:
         value = getattr(layer, field)
@@ -85,16 +83,21 @@ def layers(layer) -> Iterator:
 
 
 @contextlib.contextmanager
-def switched(layer, **switches: bool) -> Iterator[None]:
-    """Set the switches of `layer`, and of the layers in it that have them, for a while."""
-    before = [(part, name, getattr(part, name)) for part in layers(layer) for name in switches if hasattr(part, name)]
-    for part, name, _ in before:
-        setattr(part, name, switches[name])
+def adjoint_mode(layer) -> Iterator[None]:
+    """Let `backward` give the adjoint of the Jacobian: without log-determinants, with all uses of a shared block."""
+    switched = [
+        (part, switch, getattr(part, switch))
+        for part in layers(layer)
+        for switch in ("logdet", "sums_shared")
+        if hasattr(part, switch)
+    ]
+    for part, switch, _ in switched:
+        setattr(part, switch, switch == "sums_shared")
     try:
         yield
     finally:
-        for part, name, value in before:
-            setattr(part, name, value)
+        for part, switch, value in switched:
+            setattr(part, switch, value)
 
 
 def realise(spec):
@@ -191,8 +194,11 @@ class NumpyHandle:
 
     def _forward_by_sample(self, arrays: tuple) -> tuple:
         """`forward` with a log-determinant for each sample: layers whose terms are the same for all give one."""
-        with switched(self._layer, by_sample=True):
+        token = BY_SAMPLE.set(True)
+        try:
             *results, terms = self._run("forward", arrays)
+        finally:
+            BY_SAMPLE.reset(token)
         return *results, np.full(arrays[0].shape[-1], terms, np.float64)
 
     def _jacobian(self, arrays: tuple) -> tuple:
@@ -212,7 +218,7 @@ class NumpyHandle:
         before = [None if slot.grad is None else slot.grad.copy() for slot in slots]
         self.clear_grad()
         try:
-            with switched(self._layer, logdet=False, sums_shared=True):
+            with adjoint_mode(self._layer):
                 results = self._run("backward", arrays)
             gradients = [slot.grad.copy(order="F") for slot in slots]
         finally:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
+from .density import ConditionalDensity
 from .flux import FluxBlock
 from .invertible import Invertible, OneLane
 from .jacobians import OneLaneJacobian
@@ -133,12 +134,18 @@ class Sequential(OneLane, OneLaneJacobian):
         parts = {f"layers[{i}]": layer for i, layer in enumerate(layers, 1)}
         modes = {
             "forward": self._forward,
+            "forward_by_sample": self._forward_with_terms,
             "inverse": self._inverse,
             "backward": self._backward,
             "jacobian": self._jacobian,
             "adjointJacobian": self._adjoint_jacobian,
         }
         self._adopt(engine, CompositeHandle(parts, modes), layers[0]._data, layers[-1]._latent)
+        self._splits = layers[-1]._splits
+
+    @property
+    def _no_density(self) -> str | None:
+        return next((f"{layer!r}: {layer._no_density}" for layer in self._layers if layer._no_density), None)
 
     @property
     def _image(self):
@@ -151,6 +158,13 @@ class Sequential(OneLane, OneLaneJacobian):
             if term is not None:
                 terms.append(term)
         return (X, sum(terms)) if terms else (X,)
+
+    def _forward_with_terms(self, X):
+        terms = 0.0
+        for layer in self._layers:
+            X, term = layer._forward_by_sample(self._title, (X,))
+            terms = terms + term
+        return X, terms
 
     def _inverse(self, Y):
         for layer in reversed(self._layers):
@@ -202,7 +216,7 @@ def _check_join(before: OneLane, after: OneLane) -> None:
         )
 
 
-class SummarizedNet(Invertible):
+class SummarizedNet(ConditionalDensity, Invertible):
     """A conditional network whose condition is a summary of the data `Y`, learnt with it.
 
     Both parts are shared, not copied.
@@ -245,7 +259,13 @@ class SummarizedNet(Invertible):
         self._cond_net, self._blocks = cond_net, blocks
         names = [f"sum_net[{i}]" for i in range(1, len(blocks) + 1)] if several else ["sum_net"]
         parts = {"cond_net": cond_net, **dict(zip(names, blocks, strict=True))}
-        modes = {"forward": self._forward, "inverse": self._inverse, "backward": self._backward}
+        modes = {
+            "forward": self._forward,
+            "forward_by_sample": self._forward_with_terms,
+            "inverse": self._inverse,
+            "backward": self._backward,
+        }
+        self._condition, self._splits = blocks[0]._data, cond_net._splits
         self._adopt(engine, CompositeHandle(parts, modes), cond_net._data, cond_net._latent)
 
     def forward(self, X: np.ndarray, Y: np.ndarray) -> tuple:
@@ -300,6 +320,18 @@ class SummarizedNet(Invertible):
 
     def _forward(self, X, Y):
         return self._cond_net.forward(X, self._states(Y)[-1])
+
+    def _forward_with_terms(self, X, Y):
+        network, summary = self._cond_net, self._states(Y)[-1]
+        inputs = network._checked(self._title, (network._data, network._condition), {"X": X, "C": summary})
+        return network._forward_by_sample(self._title, inputs)
+
+    def _inverse_condition(self, title: str, C: np.ndarray) -> np.ndarray:
+        return self._cond_net._inverse_condition(title, self._states(C)[-1])
+
+    @property
+    def _no_density(self) -> str | None:
+        return self._cond_net._no_density
 
     def _inverse(self, Z, C):
         return (self._cond_net.inverse(Z, C),)

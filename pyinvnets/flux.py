@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 
 from .arrays import Space
+from .density import NoDensity
 from .invertible import Invertible
 
 
-class FluxBlock(Invertible):
+class FluxBlock(NoDensity, Invertible):
     """A Flux model, made in Julia, with hand-written layers' interface; it is not invertible. It can be the summary
     network of a `SummarizedNet`.
 
@@ -25,6 +26,7 @@ class FluxBlock(Invertible):
     """
 
     upstream = "src/layers/layer_flux_block.jl"
+    _no_density = "it is not invertible"
 
     def __init__(self, model: Any, *, engine: str | None = "julia") -> None:
         if engine != "julia":

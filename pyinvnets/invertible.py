@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from .arrays import DTYPES, Space, checked
+from .density import OneLaneDensity
 from .engines import Handle, get_engine
 from .parameters import Parameter, load_state
 
@@ -25,6 +26,12 @@ class Invertible:
     arguments: dict[str, Any]
     upstream: ClassVar[str]
     """Upstream's source file."""
+    _keeps_volume: ClassVar[bool] = False
+    """Whether the log-determinant is zero, whatever `forward` returns for it."""
+    _lanes: ClassVar[int] = 1
+    """How many arrays make a sample."""
+    _splits: int = 0
+    """How many times half of a sample's elements leave for the latent, which then holds part after part."""
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Invertible:
         self = super().__new__(cls)
@@ -68,6 +75,7 @@ class Invertible:
         self.engine: str = engine
         self._data, self._latent = data, latent or data
         self._handle = handle
+        self._spatial: tuple[int, ...] | None = None
         self._dtype = np.dtype(self._handle.dtype)
         self._parameters = [Parameter(name, slot, self, i) for i, (name, slot) in enumerate(self._handle.parameters)]
         self._lazy = [p for p in self._parameters if p.data is None]
@@ -107,8 +115,26 @@ class Invertible:
         if self._uninitialised:
             self._parameters_changed()
         if self._uninitialised:
-            return self._initialise(mode, title, inputs)
-        return self._handle.call(mode, inputs)
+            results = self._initialise(mode, title, inputs)
+        else:
+            results = self._handle.call(mode, inputs)
+        if mode in ("forward", "forward_by_sample"):
+            self._spatial = inputs[0].shape[:-2]
+        return results
+
+    def _forward_by_sample(self, title: str, inputs: tuple[np.ndarray, ...]) -> tuple[np.ndarray, ...]:
+        """The arrays of `forward`, and the log-determinant of each sample, shape `(n_samples,)`, float64."""
+        if not self._keeps_volume:
+            return self._call("forward_by_sample", title, inputs)
+        outputs = [result for result in self._call("forward", title, inputs) if isinstance(result, np.ndarray)]
+        return *outputs, np.zeros(inputs[0].shape[-1])
+
+    @property
+    def _no_density(self) -> str | None:
+        """Why `log_prob` cannot be computed, where it cannot."""
+        if self._keeps_volume or self.arguments.get("logdet", True):
+            return None
+        return "it keeps no log-determinant; make it with logdet=True"
 
     def _check_together(self, title: str, names, spaces, inputs) -> None:
         first = inputs[0]
@@ -138,13 +164,10 @@ class Invertible:
 
     def _initialise(self, mode: str, title: str, inputs: tuple[np.ndarray, ...]) -> tuple:
         """Run the first `forward`, which sets ActNorm; leave the network as it was if that fails."""
-        pending = [p for p in self._lazy if p.data is None]
-        spatial = self.spatial
         if mode not in self._initialising_modes:
-            raise ValueError(
-                f"{title}: {pending[0].name} is not initialised; call {self._initialising_modes[0]} on a first batch, "
-                "or load weights, before"
-            )
+            self._check_initialised(title)
+        pending = [p for p in self._lazy if p.data is None]
+        spatial = self._handle.spatial if self._latent.vector else None
         try:
             results = self._handle.call(mode, inputs)
             for p in pending:
@@ -163,6 +186,14 @@ class Invertible:
             raise
         self._parameters_changed()
         return results
+
+    def _check_initialised(self, title: str) -> None:
+        pending = next((p for p in self._lazy if p.data is None), None) if self._uninitialised else None
+        if pending:
+            raise ValueError(
+                f"{title}: {pending.name} is not initialised; call {self._initialising_modes[0]} on a first batch, "
+                "or load weights, before"
+            )
 
     _initialising_modes: ClassVar[tuple[str, ...]] = ("forward",)
 
@@ -204,22 +235,23 @@ class Invertible:
 
     @property
     def spatial(self) -> tuple[int, ...] | None:
-        """Image size `(nx, ny)` of the last `forward`, which `inverse` and `backward` need where the latent is a
-        flat vector (`split_scales=True`); set it to invert a network that has not been forward yet. `None` elsewhere.
+        """Image size `(nx, ny)` of the last `forward`, which `sample` takes, and which `inverse` and `backward` need
+        where the latent is a flat vector (`split_scales=True`); set it for a network that has not been forward yet.
 
         Raises:
-            ValueError: the size set cannot be squeezed by this network.
+            ValueError: the size set does not belong to this network.
         """
-        return self._handle.spatial if self._is_flat else None
+        return self._handle.spatial if self._is_flat else self._spatial
 
     @spatial.setter
     def spatial(self, value: tuple[int, ...]) -> None:
-        if not self._is_flat:
-            raise ValueError(f"{self._title}: spatial is of use only where the latent is a flat vector")
         image = self._image
         if not image.holds((*value, image.channels, 1)):
             raise ValueError(f"{self._title}: spatial must belong to an input of {image.describe()}, got {value}")
-        self._handle.spatial = tuple(value)
+        if self._is_flat:
+            self._handle.spatial = tuple(value)
+        else:
+            self._spatial = tuple(value)
 
     @property
     def _is_flat(self) -> bool:
@@ -280,7 +312,7 @@ def _rebuild(cls, arguments, engine, dtype, state, spatial) -> Invertible:
     return network
 
 
-class OneLane(Invertible):
+class OneLane(OneLaneDensity, Invertible):
     """A network or layer with one input and one output."""
 
     def forward(self, X: np.ndarray) -> Any:

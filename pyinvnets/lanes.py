@@ -7,11 +7,14 @@ from typing import Any
 import numpy as np
 
 from .arrays import Space
+from .density import ConditionalDensity, TwoLanesDensity
 from .invertible import Invertible
 
 
-class TwoLanes(Invertible):
+class TwoLanes(TwoLanesDensity, Invertible):
     """A network or layer with two inputs and two outputs of one shape."""
+
+    _lanes = 2
 
     def forward(self, X: np.ndarray, Y: np.ndarray) -> tuple:
         """From data to latent.
@@ -82,11 +85,13 @@ class ConditionalHINT(TwoLanes):
         return self._run("inverse_Y", (self._latent,), Zy=Zy)
 
 
-class Conditional(Invertible):
+class Conditional(ConditionalDensity, Invertible):
     """A network or layer over `X` that a condition `C` steers."""
 
     _scales = 0
     """How many times `forward` halves the condition, while the latent keeps the data's shape."""
+    _transforms_condition = True
+    """Whether `inverse` takes the condition as `forward` returns it."""
 
     def _create_conditional(
         self, engine: str | None, seed: int | None, data: Space, n_cond: int, *, only_numpy: str | None = None

@@ -7,6 +7,7 @@ import numpy as np
 from . import constructors as check
 from .activations import ActivationFunction, ReLUlayer, SigmoidLayer
 from .arrays import Space
+from .density import NoDensity
 from .invertible import Invertible, OneLane
 from .jacobians import Direction, OneLaneJacobian, TwoLanesJacobian, adjoint_jacobian, jacobian
 from .lanes import Conditional, ConditionalHINT, TwoLanes
@@ -56,6 +57,7 @@ class Conv1x1(OneLane, OneLaneJacobian):
     """
 
     upstream = "src/layers/invertible_layer_conv1x1.jl"
+    _keeps_volume = True
 
     def __init__(
         self, k: int, *, freeze: bool = False, logdet: bool = False, engine: str | None = None, seed: int | None = None
@@ -65,7 +67,7 @@ class Conv1x1(OneLane, OneLaneJacobian):
         self._create(engine, seed, Space(channels=k))
 
 
-class ResidualBlock(Invertible):
+class ResidualBlock(NoDensity, Invertible):
     """Three convolutions with activations between; the second has a skip around it, the third is transposed.
 
     It is not invertible: it is what a coupling layer computes its scale and shift with.
@@ -89,6 +91,7 @@ class ResidualBlock(Invertible):
     """
 
     upstream = "src/layers/layer_residual_block.jl"
+    _no_density = "it is not invertible"
 
     def __init__(
         self,
@@ -399,6 +402,7 @@ class CouplingLayerIRIM(OneLane, OneLaneJacobian):
     """
 
     upstream = "src/layers/invertible_layer_irim.jl"
+    _keeps_volume = True
 
     def __init__(
         self,
@@ -445,6 +449,7 @@ class HyperbolicLayer(TwoLanes, TwoLanesJacobian):
     """
 
     upstream = "src/layers/invertible_layer_hyperbolic.jl"
+    _keeps_volume = True
 
     def __init__(
         self,
@@ -497,6 +502,7 @@ class ConditionalLayerGlow(Conditional):
     """
 
     upstream = "src/conditional_layers/conditional_layer_glow.jl"
+    _transforms_condition = False
 
     def __init__(
         self,
@@ -581,7 +587,7 @@ class ConditionalLayerHINT(ConditionalHINT, TwoLanesJacobian):
         self._create(engine, seed, space, only_numpy=check.deep_hint_on_a_line(n_in, ndims))
 
 
-class ConditionalResidualBlock(Invertible):
+class ConditionalResidualBlock(NoDensity, Invertible):
     """A residual block over an image and data of another shape: a dense layer brings the data to the image's shape,
     then both go through three convolutions, the second with a skip, the third transposed. It is not invertible.
 
@@ -603,6 +609,7 @@ class ConditionalResidualBlock(Invertible):
     """
 
     upstream = "src/conditional_layers/conditional_layer_residual_block.jl"
+    _no_density = "it is not invertible"
 
     def __init__(
         self,

@@ -10,6 +10,7 @@ import numpy as np
 from . import constructors as check
 from .activations import ActivationFunction, ReLUlayer, ShuffleLayer, SigmoidLayer, Squeezer
 from .arrays import Space, checked
+from .density import NoDensity
 from .invertible import Invertible, OneLane
 from .jacobians import OneLaneJacobian, TwoLanesJacobian
 from .lanes import Conditional, ConditionalHINT, TwoLanes
@@ -52,6 +53,9 @@ class NetworkGlow(OneLane, OneLaneJacobian):
     >>> Z, lgdet = G.forward(inv.sample_banana(150, seed=1, engine="numpy"))
     >>> Z.shape
     (1, 1, 2, 150)
+    >>> X = G.sample(1000, seed=2)
+    >>> G.log_prob(X).shape
+    (1000,)
     """
 
     upstream = "src/networks/invertible_network_glow.jl"
@@ -88,6 +92,7 @@ class NetworkGlow(OneLane, OneLaneJacobian):
         check.scale_activation("NetworkGlow", activation)
         check.dense("NetworkGlow", dense, nx)
         splits = split_scales or n_in == 1
+        self._splits = max(L - 1, 1) if splits else 0
         factor = 2**L if splits else 1
         if dense and splits and (ndims != 1 or nx % factor):
             raise ValueError(
@@ -169,6 +174,7 @@ class NetworkConditionalGlow(Conditional):
         check.scale_activation("NetworkConditionalGlow", activation)
         check.block_activation("NetworkConditionalGlow", rb_activation)
         self._scales = L if split_scales else 0
+        self._splits = L - 1 if split_scales else 0
         factor = 2**self._scales
         data = Space(n_in, ndims, factor, minimum=factor * check.smallest_size(k1, p1))
         one_scale = "split_scales=True with L=1" if split_scales and L == 1 else None
@@ -281,6 +287,7 @@ class NetworkMultiScaleHINT(OneLane, OneLaneJacobian):
         check.block("NetworkMultiScaleHINT", k1, k2, p1, p2, s1, s2)
         check.scale_activation("NetworkMultiScaleHINT", activation)
         check.spatial_axes("NetworkMultiScaleHINT", ndims)
+        self._splits = L - 1 if split_scales else 0
         data, latent = _scales(n_in, L, ndims, split_scales, check.smallest_size(k1, p1))
         self._create(engine, seed, data, latent, only_numpy=_unscalable(L, ndims, split_scales))
 
@@ -344,6 +351,7 @@ class NetworkMultiScaleConditionalHINT(ConditionalHINT, TwoLanesJacobian):
         check.squeezing("NetworkMultiScaleConditionalHINT", squeezer)
         check.scale_activation("NetworkMultiScaleConditionalHINT", activation)
         check.spatial_axes("NetworkMultiScaleConditionalHINT", ndims)
+        self._splits = L - 1 if split_scales else 0
         data, latent = _scales(n_in, L, ndims, split_scales, check.smallest_size(k1, p1))
         self._create(engine, seed, data, latent, only_numpy=_unscalable(L, ndims, split_scales))
 
@@ -385,6 +393,7 @@ class NetworkHyperbolic(TwoLanes, TwoLanesJacobian):
     """
 
     upstream = "src/networks/invertible_network_hyperbolic.jl"
+    _keeps_volume = True
 
     def __init__(
         self,
@@ -412,7 +421,7 @@ class NetworkHyperbolic(TwoLanes, TwoLanesJacobian):
         self._create(engine, seed, data, latent, only_numpy="ndims=1" if ndims == 1 else None)
 
 
-class NetworkLoop(Invertible):
+class NetworkLoop(NoDensity, Invertible):
     """The invertible recurrent inference machine (i-RIM): an unrolled loop that solves `A psi(eta) = d` for the image
     `eta`, with a state `s` beside it. Each turn adds the normalised gradient `A' (A psi(eta) - d)` to the first
     channel of `s`, then couples both.
@@ -441,6 +450,7 @@ class NetworkLoop(Invertible):
     """
 
     upstream = "src/networks/invertible_network_irim.jl"
+    _no_density = "it solves an inverse problem"
 
     def __init__(
         self,

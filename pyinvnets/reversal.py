@@ -31,6 +31,12 @@ class _Reversed(Invertible):
         self.astype(network.dtype)
 
     @property
+    def _no_density(self) -> str | None:
+        if self._data.vector:
+            return "its data is a flat vector"
+        return self.arguments["network"]._no_density
+
+    @property
     def _title(self) -> str:
         return f"reverse({type(self.arguments['network']).__name__})"
 

@@ -264,10 +264,13 @@ class TestMultiscale:
         H.spatial = (4, 8)
         np.testing.assert_allclose(H.inverse(Z), X, atol=1e-4)
 
-    def test_spatial_elsewhere(self, G):
+    def test_spatial_elsewhere(self, engine):
+        G = inv.NetworkGlow(2, 4, 1, 1, engine=engine, seed=1)
         assert G.spatial is None
-        with pytest.raises(ValueError, match="flat vector"):
-            G.spatial = (4, 4)
+        G.forward(batch(0, (4, 8, 2, 6)))
+        assert G.spatial == (4, 8)
+        with pytest.raises(ValueError, match="spatial must belong to an input of"):
+            G.spatial = (4, 4, 4)
 
 
 def test_results_are_column_major_and_own_their_memory(G):

@@ -26,7 +26,11 @@ class Slot(Protocol):
 
 
 class Handle(Protocol):
-    """One network or layer. Arrays are checked, column-major and of the network's dtype before they get here."""
+    """One network or layer. Arrays are checked, column-major and of the network's dtype before they get here.
+
+    A mode of `call` is a method of upstream's, or `"forward_by_sample"`: `forward` with the log-determinant of each
+    sample, shape `(n_samples,)` and float64, in place of their mean.
+    """
 
     parameters: list[tuple[str, Slot]]
     dtype: np.dtype

@@ -4,17 +4,18 @@ using PrecompileTools
 
 description(A) = [Int(pointer(A)), ndims(A), size(A)...]
 
-function example_call(handle, mode, arrays...)
+function example_call(function_, arguments, arrays...)
     numbers = reduce(vcat, map(description, arrays))
     double = eltype(first(arrays)) == Float64
-    return call(handle, mode, double, Int(pointer(numbers)), length(arrays))
+    return function_(arguments..., double, Int(pointer(numbers)), length(arrays))
 end
 
 function example_update(handle, X)
-    Z, _ = example_call(handle, "forward", X)
+    Z, _ = example_call(call, (handle, "forward"), X)
     ndims(Z) == 1 && set_latent_sizes!(handle, length(Z), size(X)[1:(end-2)]...)
-    example_call(handle, "inverse", Z)
-    example_call(handle, "backward", Z ./ size(X)[end], Z)
+    example_call(call, (handle, "inverse"), Z)
+    example_call(forward_by_sample, (handle,), X)
+    example_call(call, (handle, "backward"), Z ./ size(X)[end], Z)
     isempty(without_gradient(handle, nothing)) && adam!(handle, moments(handle), nothing, 1e-3, 0.9, 0.999, 1e-8)
     clear_grads!(handle)
     set_data!(handle, 1, borrow_one(eltype(X) == Float64, Int(pointer(description(data(handle, 1))))))
@@ -44,7 +45,7 @@ end
 end
 
 # How juliacall calls these functions, and shows their arrays to NumPy.
-for f in (adam!, apply, borrow_one, call, clear_grads!, convert_all!, create, data, describe, grad, moments, set_data!, set_grad!,
+for f in (adam!, apply, borrow_one, call, clear_grads!, convert_all!, create, data, describe, forward_by_sample, grad, moments, set_data!, set_grad!,
     set_latent_sizes!, value, without_gradient)
     precompile(PythonCall.JlWrap.pyjlany_call, (typeof(f), PythonCall.Py, PythonCall.Py))
 end

@@ -93,6 +93,8 @@ class JuliaHandle:
             return self._jacobian(arrays, arguments[len(arguments) // 2])
         if mode == "adjointJacobian":
             return self._adjoint_jacobian(arrays)
+        if mode == "forward_by_sample":
+            return self._run("forward_by_sample", "", arrays)
         others = (self._engine.operator(a) for a in arguments[len(arrays) :])
         return self._run("call", mode, arrays, *others)
 

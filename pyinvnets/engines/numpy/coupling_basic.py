@@ -30,7 +30,7 @@ class CouplingLayerBasic(Reversible):
         log_scale, shift = split(log_scale_shift)
         return self.activation.forward(log_scale), shift, saved
 
-    def _term(self, scale) -> float:
+    def _term(self, scale) -> float | np.ndarray:
         return log_determinant(scale) if self.logdet else 0.0
 
     def _couple(self, x1, x2):

@@ -6,6 +6,8 @@ Real NVP», https://arxiv.org/abs/1605.08803; Kingma and Dhariwal (2018), https:
 
 from __future__ import annotations
 
+from contextvars import ContextVar
+
 import numpy as np
 
 from .activations import SigmoidLayer
@@ -13,10 +15,16 @@ from .blocks import DenseBlock, ResidualBlock
 from .conv1x1 import Conv1x1
 from .layout import split
 
+BY_SAMPLE: ContextVar[bool] = ContextVar("BY_SAMPLE", default=False)
+"""Whether log-determinants are those of all samples in place of their mean; of each thread its own."""
 
-def log_determinant(scale: np.ndarray) -> float:
-    """The mean over the batch of the sum of log|scale|."""
-    return float(np.log(np.abs(scale)).sum()) / scale.shape[1]
+
+def log_determinant(scale: np.ndarray) -> float | np.ndarray:
+    """The mean over the batch of the sum of log|scale|, or these sums."""
+    logarithms = np.log(np.abs(scale))
+    if BY_SAMPLE.get():
+        return logarithms.sum(axis=(0, *range(2, scale.ndim)), dtype=np.float64)
+    return float(logarithms.sum()) / scale.shape[1]
 
 
 def couple_tangent(activation, dx, x, d_block, block) -> None:

@@ -9,6 +9,8 @@ Invertible Neural Transport for Density Estimation and Bayesian Inference», htt
 
 from __future__ import annotations
 
+import numpy as np
+
 from .conv1x1 import Conv1x1
 from .coupling_basic import CouplingLayerBasic
 from .layout import split
@@ -40,7 +42,7 @@ class CouplingLayerHINT(Reversible):
 
     # The recursion
 
-    def _couple(self, x, level=0) -> float:
+    def _couple(self, x, level=0) -> float | np.ndarray:
         xa, xb = split(x)
         if len(x) <= FINEST:
             return self.CL[level].forward_term(xa, xb)[2]
@@ -48,7 +50,7 @@ class CouplingLayerHINT(Reversible):
         term += self.CL[level].forward_term(xa, xb)[2]
         return term + self._couple(xa, level + 1)
 
-    def _uncouple(self, y, level=0) -> float:
+    def _uncouple(self, y, level=0) -> float | np.ndarray:
         ya, yb = split(y)
         if len(y) <= FINEST:
             return self.CL[level].inverse_term(ya, yb)[2]

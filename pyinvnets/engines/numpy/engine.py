@@ -16,7 +16,7 @@ from .conditional_glow import ConditionalLayerGlow, NetworkConditionalGlow
 from .conditional_hint import ConditionalLayerHINT, NetworkConditionalHINT, NetworkMultiScaleConditionalHINT
 from .conv1x1 import Conv1x1
 from .coupling_basic import CouplingLayerBasic
-from .coupling_glow import CouplingLayerGlow
+from .coupling_glow import BY_SAMPLE, CouplingLayerGlow
 from .coupling_hint import CouplingLayerHINT
 from .coupling_irim import CouplingLayerIRIM
 from .glow import NetworkGlow
@@ -177,6 +177,8 @@ class NumpyHandle:
                 return self._jacobian(arrays)
             if mode == "adjointJacobian":
                 return self._adjoint_jacobian(arrays)
+            if mode == "forward_by_sample":
+                return self._forward_by_sample(arrays)
             return self._run(mode, arrays)
 
     def _run(self, mode: str, arrays: tuple) -> tuple:
@@ -189,6 +191,15 @@ class NumpyHandle:
         if not isinstance(results, tuple):
             results = (results,)
         return tuple(outward(r) if isinstance(r, np.ndarray) else r for r in results)
+
+    def _forward_by_sample(self, arrays: tuple) -> tuple:
+        """`forward` with a log-determinant for each sample: layers whose terms are the same for all give one."""
+        token = BY_SAMPLE.set(True)
+        try:
+            *results, terms = self._run("forward", arrays)
+        finally:
+            BY_SAMPLE.reset(token)
+        return *results, np.full(arrays[0].shape[-1], terms, np.float64)
 
     def _jacobian(self, arrays: tuple) -> tuple:
         """The arrays' tangents, a list of the parameters' tangents, and the arrays."""

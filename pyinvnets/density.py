@@ -1,0 +1,429 @@
+"""The density of samples, and samples of the density: a network's latent is a standard Gaussian.
+
+`log p(x) = -|z|^2 / 2 - D / 2 log(2 pi) + log|det dz/dx|`, with `z = forward(x)` and `D` the number of elements of a
+sample, over all pixels and channels.
+
+Source: Papamakarios et al. (2021), «Normalizing Flows for Probabilistic Modeling and Inference»,
+https://arxiv.org/abs/1912.02762.
+"""
+
+from __future__ import annotations
+
+import math
+import numbers
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
+
+import numpy as np
+
+from .arrays import checked
+
+if TYPE_CHECKING:
+    from .invertible import Invertible
+
+# The elements of each sample
+
+
+def part_sizes(size: int, splits: int) -> list[int]:
+    """How many of the `size` elements of a sample leave after each split, which halves what is there, and the rest."""
+    return [*(size >> i for i in range(1, splits + 1)), size >> splits]
+
+
+def by_sample(latent: np.ndarray, samples: int, splits: int) -> np.ndarray:
+    """A latent's elements, shape `(elements, n_samples)`; after splits it holds part after part, of all samples."""
+    flat = latent.reshape(-1, order="F")
+    sizes = part_sizes(flat.size // samples, splits)
+    ends = np.cumsum(sizes)[:-1] * samples
+    parts = np.split(flat, ends)
+    return np.concatenate([part.reshape(-1, samples, order="F") for part in parts])
+
+
+def from_samples(elements: np.ndarray, splits: int) -> np.ndarray:
+    """The inverse of `by_sample`, as a flat vector."""
+    ends = np.cumsum(part_sizes(len(elements), splits))[:-1]
+    return np.concatenate([part.reshape(-1, order="F") for part in np.split(elements, ends)])
+
+
+def resized(spatial: tuple[int, ...], before: int, after: int) -> tuple[int, ...]:
+    """The size of images whose `before` channels have become `after`, as squeezes make them: axes halve or double."""
+    halvings = round(math.log2(after / before) / len(spatial))
+    return tuple(n >> halvings if halvings >= 0 else n << -halvings for n in spatial)
+
+
+# Arguments
+
+
+def _is_integer(value: Any) -> bool:
+    return isinstance(value, numbers.Integral) and not isinstance(value, bool)
+
+
+def _count(title: str, name: str, value: Any) -> int:
+    if not _is_integer(value) or value < 1:
+        raise ValueError(f"{title}: {name} must be a positive integer, got {value!r}")
+    return int(value)
+
+
+def _generator(title: str, seed: Any) -> np.random.Generator:
+    if seed is not None and (not _is_integer(seed) or seed < 0):
+        raise ValueError(f"{title}: seed must be a non-negative integer or None, got {seed!r}")
+    return np.random.default_rng(seed)
+
+
+def _batches(title: str, samples: int, batch_size: int | None) -> Iterator[slice]:
+    size = samples if batch_size is None else _count(title, "batch_size", batch_size)
+    return (slice(start, min(start + size, samples)) for start in range(0, samples, size))
+
+
+def _check_tracked(network: Invertible, title: str) -> None:
+    reason = network._no_density
+    if reason:
+        raise ValueError(f"{title}: {network!r} has no density: {reason}")
+
+
+def _image_size(network: Invertible, title: str, spatial: tuple[int, ...] | None) -> tuple[int, ...]:
+    """The size of the data's images: the one given, the only one there is, or that of the last `forward`."""
+    data = network._data
+    if spatial is None:
+        spatial = data.spatial or (network.spatial and resized(network.spatial, network._image.channels, data.channels))
+    if spatial is None:
+        raise ValueError(
+            f"{title}: the image size is not known yet; write spatial=, such as spatial=(64, 64), or call forward first"
+        )
+    if not isinstance(spatial, (tuple, list)) or not all(map(_is_integer, spatial)):
+        raise TypeError(f"{title}: spatial must be a tuple of integers, such as (64, 64), got {spatial!r}")
+    spatial = tuple(map(int, spatial))
+    if not data.holds((*spatial, data.channels, 1)):
+        raise ValueError(f"{title}: spatial must belong to data of {data.describe()}, got {spatial}")
+    return spatial
+
+
+# The arithmetic
+
+
+def _log_prob(network: Invertible, title: str, arrays: tuple[np.ndarray, ...], batch_size: int | None) -> np.ndarray:
+    """Of data, and perhaps a condition of as many samples or of one, all checked."""
+    samples = arrays[0].shape[-1]
+    result = np.empty(samples, network.dtype)
+    for part in _batches(title, samples, batch_size):
+        inputs = tuple(_part(array, part, samples) for array in arrays)
+        *outputs, terms = network._forward_by_sample(title, inputs)
+        result[part] = terms + _gaussian(outputs[: network._lanes], len(terms), network._splits)
+    return result
+
+
+def _part(array: np.ndarray, part: slice, samples: int) -> np.ndarray:
+    if array.shape[-1] == samples:
+        return array[..., part]
+    return np.asfortranarray(np.repeat(array, part.stop - part.start, axis=-1))
+
+
+def _gaussian(latents: list[np.ndarray], samples: int, splits: int) -> np.ndarray:
+    """Log-density of the standard Gaussian at each sample."""
+    result = np.zeros(samples)
+    for latent in latents:
+        elements = by_sample(latent, samples, splits).astype(np.float64, copy=False)
+        result -= np.einsum("ij,ij->j", elements, elements) / 2 + len(elements) * math.log(2 * math.pi) / 2
+    return result
+
+
+def _sample(
+    network: Invertible,
+    title: str,
+    n: int,
+    spatial: tuple[int, ...],
+    rng: np.random.Generator,
+    parts: Iterator[slice],
+    condition: Callable[[slice], tuple[np.ndarray, ...]] = lambda part: (),
+) -> tuple[np.ndarray, ...]:
+    """Data for latents drawn sample by sample, so that a seed gives the same samples in batches of any size."""
+    data = (*spatial, network._data.channels)
+    results = tuple(np.empty((*data, n), network.dtype, order="F") for _ in range(network._lanes))
+    for part in parts:
+        samples = part.stop - part.start
+        numbers = rng.standard_normal((samples, network._lanes, math.prod(data))).astype(network.dtype, copy=False)
+        latents = tuple(
+            _latent(network, numbers[:, lane].T, spatial, samples, network._splits) for lane in range(network._lanes)
+        )
+        inverted = network._call("inverse", title, (*latents, *condition(part)))
+        for result, array in zip(results, inverted, strict=True):
+            result[..., part] = array
+    return results
+
+
+def _latent(
+    network: Invertible, elements: np.ndarray, spatial: tuple[int, ...], samples: int, splits: int
+) -> np.ndarray:
+    flat, latent = from_samples(elements, splits), network._latent
+    if latent.vector:
+        return flat
+    size = resized(spatial, network._data.channels, latent.channels)
+    return flat.reshape((*size, latent.channels, samples), order="F")
+
+
+# The public methods
+
+
+class Density:
+    """Samples and their density where nothing but the image size is needed."""
+
+    def _density(self, title: str, arrays: dict[str, np.ndarray], batch_size: int | None) -> np.ndarray:
+        _check_tracked(self, title)
+        return _log_prob(self, title, self._checked(title, (self._data,) * len(arrays), arrays), batch_size)
+
+    def _samples(
+        self, title: str, n: int, spatial: tuple[int, ...] | None, seed: int | None, batch_size: int | None
+    ) -> tuple[np.ndarray, ...]:
+        if self._data.vector:
+            raise ValueError(f"{title}: {self!r} takes flat vectors, which have no image size to draw samples of")
+        n, rng = _count(title, "n", n), _generator(title, seed)
+        parts = _batches(title, n, batch_size)
+        self._check_initialised(title)
+        size = _image_size(self, title, spatial)
+        self.spatial = resized(size, self._data.channels, self._image.channels)
+        return _sample(self, title, n, size, rng, parts)
+
+    def _samples_and_density(
+        self, n: int, spatial: tuple[int, ...] | None, seed: int | None, batch_size: int | None
+    ) -> tuple[np.ndarray, ...]:
+        title = f"{self._title}.sample_and_log_prob"
+        _check_tracked(self, title)
+        arrays = self._samples(title, n, spatial, seed, batch_size)
+        return *arrays, _log_prob(self, title, arrays, batch_size)
+
+
+class OneLaneDensity(Density):
+    """The density of a network with one input and one output."""
+
+    def log_prob(self, X: np.ndarray, *, batch_size: int | None = None) -> np.ndarray:
+        """Log-density of each sample, in nats, the Gaussian's constant included.
+
+        Its mean is `-|z|^2 / 2 - D / 2 log(2 pi) + lgdet` over the batch. A layer that keeps volumes (`Conv1x1`,
+        `CouplingLayerIRIM`) has the log-determinant zero.
+
+        Args:
+            X: data as `forward` takes it.
+            batch_size: how many samples go through at once, which bounds memory; all where it is `None`.
+
+        Returns:
+            Shape `(n_samples,)`, of the network's dtype; the sums are taken in 64 bits.
+
+        Raises:
+            TypeError: X is not an array of the network's dtype.
+            ValueError: X has the wrong shape, the network keeps no log-determinant (`logdet=False`), or ActNorm was
+                never initialised.
+        """
+        return self._density(f"{self._title}.log_prob", {"X": X}, batch_size)
+
+    def sample(
+        self,
+        n: int,
+        *,
+        spatial: tuple[int, ...] | None = None,
+        seed: int | None = None,
+        batch_size: int | None = None,
+    ) -> np.ndarray:
+        """Samples: `inverse` of Gaussian noise.
+
+        Args:
+            n: how many.
+            spatial: image size `(nx, ny)`, by default that of the last `forward`; it is remembered as `G.spatial`.
+            seed: the same seed gives the same samples, on either engine and whatever the `batch_size`.
+            batch_size: how many go through at once, which bounds memory; all where it is `None`.
+
+        Returns:
+            Shape `(*spatial, n_channels, n)`, of the network's dtype.
+
+        Raises:
+            TypeError: spatial is no tuple of integers.
+            ValueError: an argument is out of range, the image size is not known, or ActNorm was never initialised.
+        """
+        return self._samples(f"{self._title}.sample", n, spatial, seed, batch_size)[0]
+
+    def sample_and_log_prob(
+        self,
+        n: int,
+        *,
+        spatial: tuple[int, ...] | None = None,
+        seed: int | None = None,
+        batch_size: int | None = None,
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """`X = sample(n, ...)`, and `log_prob(X)`.
+
+        Raises:
+            TypeError, ValueError: as `sample` and `log_prob`.
+        """
+        return self._samples_and_density(n, spatial, seed, batch_size)
+
+
+class TwoLanesDensity(Density):
+    """The joint density of both lanes of a network."""
+
+    def log_prob(self, X: np.ndarray, Y: np.ndarray, *, batch_size: int | None = None) -> np.ndarray:
+        """Log-density of each pair of samples, in nats, the Gaussian's constant included.
+
+        It is that of both lanes together, log p(x, y). A network that keeps volumes (`HyperbolicLayer`,
+        `NetworkHyperbolic`) has the log-determinant zero, whatever `forward` returns for it.
+
+        Args:
+            X, Y: data as `forward` takes it.
+            batch_size: how many samples go through at once, which bounds memory; all where it is `None`.
+
+        Returns:
+            Shape `(n_samples,)`, of the network's dtype; the sums are taken in 64 bits.
+
+        Raises:
+            TypeError: an array is not of the network's dtype.
+            ValueError: a wrong shape, the network keeps no log-determinant (`logdet=False`), or ActNorm was never
+                initialised.
+        """
+        return self._density(f"{self._title}.log_prob", {"X": X, "Y": Y}, batch_size)
+
+    def sample(
+        self,
+        n: int,
+        *,
+        spatial: tuple[int, ...] | None = None,
+        seed: int | None = None,
+        batch_size: int | None = None,
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Samples `(X, Y)`: `inverse` of Gaussian noise in both lanes.
+
+        Args:
+            n: how many.
+            spatial: image size `(nx, ny)`, by default that of the last `forward`; it is remembered as `G.spatial`.
+            seed: the same seed gives the same samples, on either engine and whatever the `batch_size`.
+            batch_size: how many go through at once, which bounds memory; all where it is `None`.
+
+        Returns:
+            `(X, Y)`, each of shape `(*spatial, n_channels, n)` and of the network's dtype.
+
+        Raises:
+            TypeError: spatial is no tuple of integers.
+            ValueError: an argument is out of range, the image size is not known, or ActNorm was never initialised.
+        """
+        return self._samples(f"{self._title}.sample", n, spatial, seed, batch_size)
+
+    def sample_and_log_prob(
+        self,
+        n: int,
+        *,
+        spatial: tuple[int, ...] | None = None,
+        seed: int | None = None,
+        batch_size: int | None = None,
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """`X, Y = sample(n, ...)`, and `log_prob(X, Y)`: three arrays.
+
+        Raises:
+            TypeError, ValueError: as `sample` and `log_prob`.
+        """
+        return self._samples_and_density(n, spatial, seed, batch_size)
+
+
+class ConditionalDensity:
+    """The density of data given a condition. In `SummarizedNet` the condition is the data that is summarised."""
+
+    def log_prob(self, X: np.ndarray, C: np.ndarray, *, batch_size: int | None = None) -> np.ndarray:
+        """Log-density of each sample given its condition, in nats, the Gaussian's constant included.
+
+        Args:
+            X: data as `forward` takes it.
+            C: condition as `forward` takes it, for each sample or one for all.
+            batch_size: how many samples go through at once, which bounds memory; all where it is `None`.
+
+        Returns:
+            Shape `(n_samples,)`, of the network's dtype; the sums are taken in 64 bits.
+
+        Raises:
+            TypeError: an array is not of the network's dtype.
+            ValueError: a wrong shape, a layer that keeps no log-determinant (`logdet=False`), or ActNorm was never
+                initialised.
+        """
+        title = f"{self._title}.log_prob"
+        _check_tracked(self, title)
+        X = checked("X", X, self._data, self._dtype, title)
+        C = checked("C", C, self._condition, self._dtype, title)
+        self._check_together(title, ("X", "C"), (self._data, self._condition), (X, _for_each(C, X.shape[-1])))
+        return _log_prob(self, title, (X, C), batch_size)
+
+    def sample(self, n: int, C: np.ndarray, *, seed: int | None = None, batch_size: int | None = None) -> np.ndarray:
+        """Samples given the condition: `inverse` of Gaussian noise.
+
+        Args:
+            n: how many.
+            C: condition as `forward` takes it: one, for all samples, or `n`.
+            seed: the same seed gives the same samples, on either engine and whatever the `batch_size`.
+            batch_size: how many go through at once, which bounds memory; all where it is `None`.
+
+        Returns:
+            Shape `(*spatial, n_channels, n)`, of the network's dtype, with C's spatial sizes.
+
+        Raises:
+            TypeError: C is not an array of the network's dtype.
+            ValueError: an argument is out of range, C has the wrong shape, or ActNorm was never initialised.
+        """
+        return self._samples(f"{self._title}.sample", n, C, seed, batch_size)[0]
+
+    def sample_and_log_prob(
+        self, n: int, C: np.ndarray, *, seed: int | None = None, batch_size: int | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """`X = sample(n, C, ...)`, and `log_prob(X, C)`.
+
+        Raises:
+            TypeError, ValueError: as `sample` and `log_prob`.
+        """
+        title = f"{self._title}.sample_and_log_prob"
+        _check_tracked(self, title)
+        X, C = self._samples(title, n, C, seed, batch_size)
+        return X, _log_prob(self, title, (X, C), batch_size)
+
+    def _samples(
+        self, title: str, n: int, C: np.ndarray, seed: int | None, batch_size: int | None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """The samples, and `C` as it was checked."""
+        n, rng = _count(title, "n", n), _generator(title, seed)
+        parts = _batches(title, n, batch_size)
+        C = checked("C", C, self._condition, self._dtype, title)
+        spatial, channels = C.shape[:-2], self._data.channels
+        if not self._data.holds((*spatial, channels, 1)):
+            raise ValueError(f"{title}: C must belong to data of {self._data.describe()}, got shape {C.shape}")
+        if C.shape[-1] not in (1, n):
+            raise ValueError(f"{title}: C must have one sample, or n = {n}, got shape {C.shape}")
+        self._check_initialised(title)
+        once = self._inverse_condition(title, C) if C.shape[-1] == 1 else None
+
+        def condition(part: slice) -> tuple[np.ndarray]:
+            return (self._inverse_condition(title, C[..., part]) if once is None else _part(once, part, n),)
+
+        return *_sample(self, title, n, spatial, rng, parts, condition), C
+
+    def _inverse_condition(self, title: str, C: np.ndarray) -> np.ndarray:
+        """The condition as `inverse` takes it: for a network, what `forward` makes of it with any data."""
+        if not self._transforms_condition:
+            return C
+        X = np.zeros((*C.shape[:-2], self._data.channels, C.shape[-1]), self._dtype, order="F")
+        return self._forward_by_sample(title, (X, C))[1]
+
+
+def _for_each(C: np.ndarray, samples: int) -> np.ndarray:
+    return np.broadcast_to(C, (*C.shape[:-1], samples)) if C.shape[-1] == 1 else C
+
+
+class NoDensity:
+    """What has no inverse, or no log-determinant: `_no_density` says why."""
+
+    _no_density: ClassVar[str]
+
+    def _refuse(self, method: str) -> NoReturn:
+        raise TypeError(f"{self._title}.{method}: it has no density: {self._no_density}")
+
+    def log_prob(self, *arrays: np.ndarray, **options: Any) -> NoReturn:
+        """Raises TypeError: there is no density."""
+        self._refuse("log_prob")
+
+    def sample(self, *arguments: Any, **options: Any) -> NoReturn:
+        """Raises TypeError: there is no density."""
+        self._refuse("sample")
+
+    def sample_and_log_prob(self, *arguments: Any, **options: Any) -> NoReturn:
+        """Raises TypeError: there is no density."""
+        self._refuse("sample_and_log_prob")

@@ -13,7 +13,7 @@ include("parameters.jl")
 include("loop.jl")
 include("bridge.jl")
 include("functions.jl")
-include("adam.jl")
+include("optimisers.jl")
 include("workload.jl")
 
 end

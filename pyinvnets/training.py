@@ -249,11 +249,13 @@ def _checked_part(validation: float) -> float:
 def _split(arrays: Batch, batch_size: int, part: float, rng) -> tuple[Samples, Samples | None]:
     n = arrays[0].shape[-1]
     count = max(1, round(n * part)) if _checked_part(part) else 0
+    if not count:
+        return Samples(arrays, np.arange(n), batch_size), None
     if count >= n:
         raise ValueError(f"fit: validation={part} of {n} sample(s) leaves none to train on; give validation=0")
     order = rng.permutation(n)
-    held_out = Samples(arrays, np.sort(order[:count]), batch_size) if count else None
-    return Samples(arrays, np.sort(order[count:]), batch_size), held_out
+    held_out, others = np.sort(order[:count]), np.sort(order[count:])
+    return Samples(arrays, others, batch_size), Samples(arrays, held_out, batch_size)
 
 
 def _held_out(G: Invertible, inputs: dict[str, Space], validation, batch_size: int | None) -> Samples:
@@ -316,10 +318,6 @@ class _Weights:
     def put_back(self) -> None:
         for value, view in zip(self._values, self._views, strict=True):
             np.copyto(view, value)
-
-    def current_sum(self) -> float:
-        """Of the magnitudes in the network now."""
-        return sum(float(np.sum(np.abs(view), dtype=np.float64)) for view in self._views)
 
     def load(self, state: dict[str, np.ndarray]) -> None:
         for name, value in zip(self._names, self._values, strict=True):
@@ -408,7 +406,7 @@ class _Training:
                 self._update(batch)
             bar.set_postfix(self._shown(), refresh=False)
             bar.update()
-        validation = self._validate()
+        validation = self._validate(batch)
         with interrupts.held():
             self.history.validation.append(validation)
             if validation is not None:
@@ -464,24 +462,20 @@ class _Training:
         drawn = self.rng.standard_normal(X.shape[::-1], dtype=X.dtype).T
         return X + self.noise * drawn, *batch[1:]
 
-    def _validate(self) -> float | None:
-        """The objective of the held-out samples. The last update's weights were not used yet: they are checked too."""
-        if self.held_out is None:
-            self._check_finite("sum of the weights", self.good.current_sum())
-            return None
+    def _validate(self, last: Batch) -> float | None:
+        """The objective of the held-out samples. Without any, that of the last batch must do to show that the last
+        update did no harm."""
+        batches = [last] if self.held_out is None else self.held_out.in_order()
         total, samples = 0.0, 0
-        for batch in self.held_out.in_order():
+        for batch in batches:
             n = batch[0].shape[-1]
             latents, _, lgdet = _forward(self.G, batch)
             total += _half_square(latents) - n * lgdet
             samples += n
-        self._check_finite("validation objective", total / samples)
-        return total / samples
-
-    def _check_finite(self, what: str, value: float) -> None:
-        if not math.isfinite(value):
+        if not math.isfinite(total):
             self.good.put_back()
-            raise _Diverged(f"after update {len(self.history.l2)} the {what} is {value}; {_KEPT}")
+            raise _Diverged(f"after update {len(self.history.l2)} the objective is {total / samples}; {_KEPT}")
+        return None if self.held_out is None else total / samples
 
     def _compare(self, validation: float) -> None:
         if self.smallest is not None and validation >= self.smallest:

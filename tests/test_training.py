@@ -90,11 +90,12 @@ def test_an_update_is_what_one_would_write(engine):
 
 
 def test_short_training(engine):
-    X = gaussian(300)
+    """Down to the entropy, which is `1 + log(9)` less `log(2 pi)`."""
     G = glow(engine)
-    history = fit(G, X, epochs=3, learning_rate=0.02)
-    assert history.validation[-1] < history.validation[0] - 0.1
-    assert len(history.objective) == 3 * 14 and history.samples[:14] == [20] * 13 + [10]
+    history = fit(G, gaussian(1500), epochs=4, learning_rate=0.02)
+    assert history.validation[-1] < history.validation[0]
+    assert history.validation[-1] == pytest.approx(1 + np.log(9), abs=0.15)
+    assert len(history.objective) == 4 * 68 and history.samples[:68] == [20] * 67 + [10]
     assert history.stopped is None
 
 
@@ -105,7 +106,7 @@ def test_conditional_gaussian(engine):
     G = inv.NetworkConditionalGlow(2, 2, 16, 1, 6, engine=engine, seed=1)
     history = fit(G, X, C, epochs=10, batch_size=50, learning_rate=inv.CosineDecay(0.01, 360))
     exact = 2 * (np.log(0.3) + 0.5)
-    assert history.validation[-1] < history.validation[0] - 0.5
+    assert history.validation[-1] < history.validation[0] - 0.2
     assert history.validation[-1] == pytest.approx(exact, abs=0.3)
 
 
@@ -191,12 +192,12 @@ class TestEnds:
             history = fit(G, X, epochs=5, learning_rate=rate, callback=lambda G, history: states.append(G.state_dict()))
         assert history.epochs == 2 and same(G.state_dict(), states[int(np.argmin(history.validation))])
 
-    def test_control_c(self, tmp_path):
+    def test_control_c(self, engine, tmp_path):
         """Sent to a process that trains; its weights are those after the last update in its history."""
         script = (
             "import sys, json, numpy as np, pyinvnets as inv\n"
             "X = inv.sample_banana(2000, seed=1, engine='numpy')\n"
-            "G = inv.NetworkGlow(2, 16, 1, 4, engine='numpy', seed=1)\n"
+            "G = inv.NetworkGlow(2, 16, 1, 4, engine=sys.argv[2], seed=1)\n"
             "def rate(made):\n"
             "    if made == 5: print('training', flush=True)\n"
             "    return 1e-3\n"
@@ -205,19 +206,19 @@ class TestEnds:
             "print(json.dumps([h.stopped, len(h.l2), len(h.lgdet), len(h.seconds)]))\n"
         )
         path = tmp_path / "weights"
-        process = subprocess.Popen([sys.executable, "-c", script, path], stdout=subprocess.PIPE, text=True)
+        process = subprocess.Popen([sys.executable, "-c", script, path, engine], stdout=subprocess.PIPE, text=True)
         assert process.stdout.readline() == "training\n"
         time.sleep(random.random())
         process.send_signal(signal.SIGINT)
         stopped, *lengths = json.loads(process.communicate(timeout=60)[0])
         assert process.returncode == 0 and stopped == "interrupted"
         assert len(set(lengths)) == 1
-        self.check_updates(path, lengths[0])
+        self.check_updates(path, lengths[0], engine)
 
     @staticmethod
-    def check_updates(path, updates):
+    def check_updates(path, updates, engine):
         X = inv.sample_banana(2000, seed=1, engine="numpy")
-        G = inv.NetworkGlow(2, 16, 1, 4, engine="numpy", seed=1)
+        G = inv.NetworkGlow(2, 16, 1, 4, engine=engine, seed=1)
 
         def rate(made):
             if made == updates:

@@ -19,7 +19,7 @@ import numpy as np
 from tqdm import tqdm
 
 from .arrays import Space
-from .batches import Batch, Samples, Stream
+from .batches import Batch, Samples, Stream, training_data
 from .checkpoints import Checkpoint, read_checkpoint, write_checkpoint
 from .composite import Sequential, SummarizedNet
 from .history import History
@@ -108,7 +108,7 @@ def fit(
     if seed is None:
         seed = before.settings["seed"] if before else np.random.SeedSequence().entropy
     rng = np.random.default_rng(seed)
-    batches, held_out = _data(G, inputs, X, condition, epochs, batch_size, validation, rng)
+    batches, held_out = training_data(G, inputs, X, condition, epochs, batch_size, validation, rng)
     if patience is not None and held_out is None:
         raise ValueError("fit: patience needs a validation objective; give validation samples")
     settings = {
@@ -196,75 +196,6 @@ def _optimiser(make: Callable[[float], Optimiser], learning_rate: Callable[[int]
             f"fit: optimizer must make an optimiser from a learning rate, such as Adam, AdamW or SGD, got {make!r}"
         )
     return optimiser
-
-
-def _data(
-    G, inputs: dict[str, Space], X, condition, epochs: int, batch_size: int | None, validation, rng
-) -> tuple[Samples | Stream, Samples | None]:
-    """The batches to train on, and the samples that are held out."""
-    if isinstance(X, np.ndarray):
-        arrays = _checked_samples(G, inputs, X, condition)
-        if batch_size is None:
-            raise ValueError("fit: batch_size is needed where X is an array")
-        order = np.arange(X.shape[-1])
-        if isinstance(validation, (int, float)):
-            return _split(arrays, batch_size, validation, rng)
-        return Samples(arrays, order, batch_size), _held_out(G, inputs, validation, batch_size)
-    if not isinstance(X, Iterable):
-        raise TypeError(f"fit: X must be a NumPy array or an iterable of batches, got {type(X).__name__}")
-    if condition is not None:
-        raise ValueError("fit: where X is an iterable, its batches are tuples (X, condition)")
-    if iter(X) is X and epochs > 1:
-        raise ValueError("fit: X is an iterator, which lasts for one epoch; give a list, or an object with __iter__")
-
-    def checked(batch: Batch) -> Batch:
-        if len(batch) != len(inputs):
-            raise ValueError(f"fit: a batch must be of {', '.join(inputs)}, got {len(batch)} array(s)")
-        return G._checked("fit", tuple(inputs.values()), dict(zip(inputs, batch, strict=True)))
-
-    part = isinstance(validation, (int, float)) and _checked_part(validation) is not None
-    return Stream(X, checked), None if part else _held_out(G, inputs, validation, batch_size)
-
-
-def _checked_samples(G: Invertible, inputs: dict[str, Space], X, condition) -> Batch:
-    if (condition is not None) != (len(inputs) == 2):
-        wanted = "takes X alone" if condition is not None else "also takes a condition"
-        raise ValueError(f"fit: {type(G).__name__} {wanted}")
-    arrays = {"X": X} if condition is None else {"X": X, "condition": condition}
-    first = {k: a[..., :1] if isinstance(a, np.ndarray) and a.ndim else a for k, a in arrays.items()}
-    G._checked("fit", tuple(inputs.values()), first)
-    if condition is not None and X.shape[-1] != condition.shape[-1]:
-        raise ValueError(
-            f"fit: X and condition must have equally many samples, got {X.shape[-1]} and {condition.shape[-1]}"
-        )
-    return tuple(arrays.values())
-
-
-def _checked_part(validation: float) -> float:
-    if not 0 <= validation < 1:
-        raise ValueError(f"fit: validation must be in [0, 1), or samples, got {validation}")
-    return validation
-
-
-def _split(arrays: Batch, batch_size: int, part: float, rng) -> tuple[Samples, Samples | None]:
-    n = arrays[0].shape[-1]
-    count = max(1, round(n * part)) if _checked_part(part) else 0
-    if not count:
-        return Samples(arrays, np.arange(n), batch_size), None
-    if count >= n:
-        raise ValueError(f"fit: validation={part} of {n} sample(s) leaves none to train on; give validation=0")
-    order = rng.permutation(n)
-    held_out, others = np.sort(order[:count]), np.sort(order[count:])
-    return Samples(arrays, others, batch_size), Samples(arrays, held_out, batch_size)
-
-
-def _held_out(G: Invertible, inputs: dict[str, Space], validation, batch_size: int | None) -> Samples:
-    arrays = validation if isinstance(validation, tuple) else (validation,)
-    if len(arrays) != len(inputs):
-        raise ValueError(f"fit: validation samples must be of {', '.join(inputs)}, got {len(arrays)} array(s)")
-    arrays = _checked_samples(G, inputs, *arrays, *[None] * (2 - len(arrays)))
-    n = arrays[0].shape[-1]
-    return Samples(arrays, np.arange(n), batch_size or n)
 
 
 def _named(learning_rate: Callable[[int], float]) -> str:
@@ -522,7 +453,7 @@ def _backward(G: Invertible, batch: Batch, latents: list[np.ndarray], others: li
 
 def _clip(G: Invertible, largest: float) -> None:
     """Scale all gradients so that their norm together is not above `largest`."""
-    grads = [p.grad for p in G._parameters]
+    grads = [p.grad for p in G._parameters if p.grad is not None]
     norm = math.sqrt(sum(float(np.sum(np.square(g, dtype=np.float64))) for g in grads))
     if norm > largest:
         for g in grads:

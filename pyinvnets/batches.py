@@ -90,10 +90,9 @@ def training_data(
         arrays = _checked_samples(G, inputs, X, condition)
         if batch_size is None:
             raise ValueError("fit: batch_size is needed where X is an array")
-        order = np.arange(X.shape[-1])
         if isinstance(validation, (int, float)):
-            return _split(arrays, batch_size, validation, rng)
-        return Samples(arrays, order, batch_size), _held_out(G, inputs, validation, batch_size)
+            return _split(arrays, batch_size, _checked_part(validation), rng)
+        return Samples(arrays, np.arange(X.shape[-1]), batch_size), _held_out(G, inputs, validation, batch_size)
     if not isinstance(X, Iterable):
         raise TypeError(f"fit: X must be a NumPy array or an iterable of batches, got {type(X).__name__}")
     if condition is not None:
@@ -106,8 +105,10 @@ def training_data(
             raise ValueError(f"fit: a batch must be of {', '.join(inputs)}, got {len(batch)} array(s)")
         return G._checked("fit", tuple(inputs.values()), dict(zip(inputs, batch, strict=True)))
 
-    part = isinstance(validation, (int, float)) and _checked_part(validation) is not None
-    return Stream(X, checked), None if part else _held_out(G, inputs, validation, batch_size)
+    if isinstance(validation, (int, float)):
+        _checked_part(validation)
+        return Stream(X, checked), None
+    return Stream(X, checked), _held_out(G, inputs, validation, batch_size)
 
 
 def _checked_samples(G: Invertible, inputs: dict[str, Space], X, condition) -> Batch:
@@ -132,9 +133,9 @@ def _checked_part(validation: float) -> float:
 
 def _split(arrays: Batch, batch_size: int, part: float, rng) -> tuple[Samples, Samples | None]:
     n = arrays[0].shape[-1]
-    count = max(1, round(n * part)) if _checked_part(part) else 0
-    if not count:
+    if not part:
         return Samples(arrays, np.arange(n), batch_size), None
+    count = max(1, round(n * part))
     if count >= n:
         raise ValueError(f"fit: validation={part} of {n} sample(s) leaves none to train on; give validation=0")
     order = rng.permutation(n)

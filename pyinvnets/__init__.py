@@ -34,6 +34,7 @@ from .functions import (
     wavelet_squeeze,
     wavelet_unsqueeze,
 )
+from .history import History
 from .jacobians import Jacobian
 from .layers import (
     ActNorm,
@@ -58,30 +59,36 @@ from .networks import (
     NetworkMultiScaleConditionalHINT,
     NetworkMultiScaleHINT,
 )
-from .optimisers import Adam
+from .optimisers import SGD, Adam, AdamW, CosineDecay, ExponentialDecay
 from .parameters import Parameter, clear_grad, get_params, named_params, set_params
 from .reversal import reverse
+from .training import fit
 from .weights import load, save
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "SGD",
     "ActNorm",
     "Adam",
+    "AdamW",
     "AffineLayer",
     "ConditionalLayerGlow",
     "ConditionalLayerHINT",
     "ConditionalResidualBlock",
     "Conv1x1",
+    "CosineDecay",
     "CouplingLayerBasic",
     "CouplingLayerGlow",
     "CouplingLayerHINT",
     "CouplingLayerIRIM",
     "ExpClampLayer",
+    "ExponentialDecay",
     "FluxBlock",
     "GaLUlayer",
     "HaarLayer",
     "Haar_squeeze",
+    "History",
     "HyperbolicLayer",
     "Jacobian",
     "JuliaError",
@@ -103,6 +110,7 @@ __all__ = [
     "SummarizedNet",
     "WaveletLayer",
     "clear_grad",
+    "fit",
     "get_params",
     "grad_log_likelihood",
     "grad_mse",

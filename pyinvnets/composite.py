@@ -71,14 +71,18 @@ class CompositeHandle:
             for inner in part._handle.without_gradient(own)
         ]
 
-    def optimiser_state(self) -> dict:
-        return {name: part._handle.optimiser_state() for name, part in self._parts.items()}
+    def optimiser_state(self, rule: str) -> dict[str, np.ndarray]:
+        return {
+            f"{name}.{key}": array
+            for name, part in self._parts.items()
+            for key, array in part._handle.optimiser_state(rule).items()
+        }
 
-    def adam(
-        self, state: dict, indices: list[int] | None, eta: float, beta: tuple[float, float], epsilon: float
-    ) -> None:
+    def update(self, rule: str, state: dict[str, np.ndarray], indices: list[int] | None, *numbers: float) -> None:
         for name, part, own in self._shares(indices):
-            part._handle.adam(state[name], own, eta, beta, epsilon)
+            start = f"{name}."
+            of_part = {key.removeprefix(start): array for key, array in state.items() if key.startswith(start)}
+            part._handle.update(rule, of_part, own, *numbers)
 
 
 def _one_engine(owner: str, parts: Sequence[Invertible]) -> str:

@@ -1,16 +1,97 @@
-"""Optimisers with Flux's arithmetic, which run inside the network's engine."""
+"""Optimisers with Flux's arithmetic, which run inside the network's engine, and learning rates that change."""
 
 from __future__ import annotations
 
 import math
 import weakref
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
 
 from .invertible import Invertible
 from .parameters import Parameter
 
 
-class Adam:
+class Optimiser:
+    """What the optimisers share: which parameters an update is of, and the state that is kept for each network.
+
+    Attributes:
+        learning_rate: may be changed between updates.
+    """
+
+    _rule: ClassVar[str]
+    """The engine's name for the arithmetic."""
+
+    def __init__(self, learning_rate: float) -> None:
+        self._check_positive(learning_rate=learning_rate)
+        self.learning_rate = float(learning_rate)
+        self._states: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()
+
+    def _numbers(self) -> tuple[float, ...]:
+        raise NotImplementedError
+
+    def _check_positive(self, **numbers: float) -> None:
+        for name, value in numbers.items():
+            if not (math.isfinite(value) and value > 0):
+                raise ValueError(f"{type(self).__name__}: {name} must be a positive finite number, got {value}")
+
+    def update(self, target: Invertible | Parameter | Iterable[Parameter]) -> None:
+        """One update from the gradients that `backward` set.
+
+        Args:
+            target: a network, whose parameters are then all updated in one call (the fast way), a parameter, or some
+                parameters of one network.
+
+        Raises:
+            ValueError: there is no gradient. No parameter is changed then.
+        """
+        title = f"{type(self).__name__}.update"
+        if isinstance(target, Invertible):
+            network, indices = target, None
+        else:
+            parameters = [target] if isinstance(target, Parameter) else list(target)
+            if not parameters:
+                return
+            network = parameters[0]._owner
+            if any(p._owner is not network for p in parameters):
+                raise ValueError(f"{title}: the parameters belong to several networks; update one network at a time")
+            indices = [p._index for p in parameters]
+        missing = network._handle.without_gradient(indices)
+        if missing:
+            raise ValueError(f"{title}: {missing[0]} has no gradient; call backward first")
+        network._handle.update(self._rule, self._state(network), indices, *self._numbers())
+
+    def _state(self, network: Invertible) -> dict[str, np.ndarray]:
+        handle = network._handle
+        if handle not in self._states:
+            self._states[handle] = handle.optimiser_state(self._rule)
+        return self._states[handle]
+
+    def state_dict(self, network: Invertible) -> dict[str, np.ndarray]:
+        """Copies of what is remembered of earlier updates of `network`, by name. Each engine has its own names."""
+        return {name: array.copy() for name, array in self._state(network).items()}
+
+    def load_state_dict(self, network: Invertible, state: Mapping[str, np.ndarray]) -> None:
+        """Go on from a `state_dict` of the same kind of optimiser and network, on the same engine.
+
+        Raises:
+            ValueError: names, shapes or types differ. The optimiser is then unchanged.
+        """
+        own = network._handle.optimiser_state(self._rule)
+        if set(state) != set(own):
+            raise ValueError(f"{type(self).__name__}: expected a state of {sorted(own)}, got {sorted(state)}")
+        for name, array in own.items():
+            if state[name].shape != array.shape or state[name].dtype.kind != array.dtype.kind:
+                raise ValueError(
+                    f"{type(self).__name__}: {name} must be of {array.dtype} and shape {array.shape}, got "
+                    f"{state[name].dtype} and {state[name].shape}"
+                )
+        self._states[network._handle] = {name: np.array(state[name], order="C") for name in own}
+
+
+class Adam(Optimiser):
     """Adam (Kingma and Ba, 2015), https://arxiv.org/abs/1412.6980, as Flux 0.14 has it.
 
     Args:
@@ -24,47 +105,157 @@ class Adam:
     Source: Flux.jl, src/optimise/optimisers.jl.
     """
 
+    _rule = "adam"
+
     def __init__(
         self, learning_rate: float = 0.001, beta: tuple[float, float] = (0.9, 0.999), epsilon: float = 1e-8
     ) -> None:
-        for name, value in (("learning_rate", learning_rate), ("epsilon", epsilon)):
-            if not (math.isfinite(value) and value > 0):
-                raise ValueError(f"Adam: {name} must be a positive finite number, got {value}")
+        super().__init__(learning_rate)
+        self._check_positive(epsilon=epsilon)
         if len(beta) != 2 or not all(0 <= b < 1 for b in beta):
-            raise ValueError(f"Adam: beta must be two numbers in [0, 1), got {beta}")
-        self.learning_rate = float(learning_rate)
+            raise ValueError(f"{type(self).__name__}: beta must be two numbers in [0, 1), got {beta}")
         self.beta = (float(beta[0]), float(beta[1]))
         self.epsilon = float(epsilon)
-        self._states: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()
 
-    def update(self, target: Invertible | Parameter | Iterable[Parameter]) -> None:
-        """One update from the gradients that `backward` set.
-
-        Args:
-            target: a network, whose parameters are then all updated in one call (the fast way), a parameter, or some
-                parameters of one network.
-
-        Raises:
-            ValueError: there is no gradient. No parameter is changed then.
-        """
-        if isinstance(target, Invertible):
-            network, indices = target, None
-        else:
-            parameters = [target] if isinstance(target, Parameter) else list(target)
-            if not parameters:
-                return
-            network = parameters[0]._owner
-            if any(p._owner is not network for p in parameters):
-                raise ValueError("Adam.update: the parameters belong to several networks; update one network at a time")
-            indices = [p._index for p in parameters]
-        handle = network._handle
-        missing = handle.without_gradient(indices)
-        if missing:
-            raise ValueError(f"Adam.update: {missing[0]} has no gradient; call backward first")
-        state = self._states.get(handle)
-        if state is None:
-            state = self._states[handle] = handle.optimiser_state()
-        handle.adam(state, indices, self.learning_rate, self.beta, self.epsilon)
+    def _numbers(self) -> tuple[float, ...]:
+        return self.learning_rate, *self.beta, self.epsilon, 0.0
 
     def __repr__(self) -> str:
         return f"Adam(learning_rate={self.learning_rate}, beta={self.beta}, epsilon={self.epsilon})"
+
+
+class AdamW(Adam):
+    """Adam with decoupled weight decay, composed as Flux 0.14 does: `Optimiser(Adam(η, β), WeightDecay(decay))`.
+
+    Each update is Adam's, less `decay` times the parameter. The decay is *not* multiplied by the learning rate:
+    PyTorch's `weight_decay=w` is `decay = learning_rate * w` here.
+
+    Args:
+        learning_rate, beta, epsilon: as for `Adam`.
+        decay: the part of each parameter that an update takes away.
+
+    Raises:
+        ValueError: as `Adam`; a decay outside [0, 1).
+
+    Source: Loshchilov and Hutter (2019), «Decoupled Weight Decay Regularization», https://arxiv.org/abs/1711.05101;
+    Flux.jl, src/optimise/optimisers.jl.
+    """
+
+    def __init__(
+        self,
+        learning_rate: float = 0.001,
+        beta: tuple[float, float] = (0.9, 0.999),
+        decay: float = 0.0,
+        epsilon: float = 1e-8,
+    ) -> None:
+        super().__init__(learning_rate, beta, epsilon)
+        if not 0 <= decay < 1:
+            raise ValueError(f"AdamW: decay must be a number in [0, 1), got {decay}")
+        self.decay = float(decay)
+
+    def _numbers(self) -> tuple[float, ...]:
+        return self.learning_rate, *self.beta, self.epsilon, self.decay
+
+    def __repr__(self) -> str:
+        return (
+            f"AdamW(learning_rate={self.learning_rate}, beta={self.beta}, decay={self.decay}, epsilon={self.epsilon})"
+        )
+
+
+class SGD(Optimiser):
+    """Gradient descent: Flux 0.14's `Descent`, and with momentum its `Momentum`.
+
+    `v = momentum * v - learning_rate * gradient`, then `x = x + v`.
+
+    Args:
+        learning_rate: step size.
+        momentum: how much of the last step is made again.
+
+    Raises:
+        ValueError: a learning rate that is not finite and positive, or momentum outside [0, 1).
+
+    Source: Flux.jl, src/optimise/optimisers.jl.
+    """
+
+    _rule = "momentum"
+
+    def __init__(self, learning_rate: float = 0.01, momentum: float = 0.0) -> None:
+        super().__init__(learning_rate)
+        if not 0 <= momentum < 1:
+            raise ValueError(f"SGD: momentum must be a number in [0, 1), got {momentum}")
+        self.momentum = float(momentum)
+
+    def _numbers(self) -> tuple[float, ...]:
+        return self.learning_rate, self.momentum
+
+    def __repr__(self) -> str:
+        return f"SGD(learning_rate={self.learning_rate}, momentum={self.momentum})"
+
+
+@dataclass(frozen=True)
+class CosineDecay:
+    """A learning rate that falls along half a cosine, and stays at its end.
+
+    Attributes:
+        start: learning rate of the first update.
+        updates: number of updates until the end.
+        end: learning rate from then on, as small as it gets.
+
+    Raises:
+        ValueError: rates that are not finite and positive, or no updates.
+
+    Source: Loshchilov and Hutter (2017), «SGDR: Stochastic Gradient Descent with Warm Restarts»,
+    https://arxiv.org/abs/1608.03983.
+
+    >>> schedule = CosineDecay(1e-3, 100, end=1e-5)
+    >>> [f"{schedule(n):.1e}" for n in (0, 50, 100, 1000)]
+    ['1.0e-03', '5.1e-04', '1.0e-05', '1.0e-05']
+    """
+
+    start: float
+    updates: int
+    end: float = 1e-6
+
+    def __post_init__(self) -> None:
+        _check_schedule(self, "start", "updates", "end")
+
+    def __call__(self, made: int) -> float:
+        """The learning rate after `made` updates."""
+        done = min(made / self.updates, 1.0)
+        return self.end + (self.start - self.end) * (1 + math.cos(math.pi * done)) / 2
+
+
+@dataclass(frozen=True)
+class ExponentialDecay:
+    """A learning rate that falls by a factor every so many updates, smoothly.
+
+    Attributes:
+        start: learning rate of the first update.
+        factor: what it is multiplied by.
+        updates: in how many updates.
+
+    Raises:
+        ValueError: numbers that are not finite and positive.
+
+    >>> schedule = ExponentialDecay(1e-3, 0.5, 100)
+    >>> [schedule(n) for n in (0, 100, 200)]
+    [0.001, 0.0005, 0.00025]
+    """
+
+    start: float
+    factor: float
+    updates: int
+
+    def __post_init__(self) -> None:
+        _check_schedule(self, "start", "factor", "updates")
+
+    def __call__(self, made: int) -> float:
+        """The learning rate after `made` updates."""
+        return self.start * self.factor ** (made / self.updates)
+
+
+def _check_schedule(schedule: CosineDecay | ExponentialDecay, *names: str) -> None:
+    for name in names:
+        value = getattr(schedule, name)
+        if not (math.isfinite(value) and value > 0):
+            raise ValueError(f"{type(schedule).__name__}: {name} must be a positive finite number, got {value}")

@@ -21,22 +21,27 @@ def save(network: Invertible, path: str | os.PathLike) -> None:
 
     The file is written beside its place and moved there, so that a crash leaves the old one whole.
     """
-    from safetensors.numpy import save_file
-
-    path = Path(path)
     constructor = {"class": type(network).__name__, "arguments": {k: _encode(v) for k, v in network.arguments.items()}}
     metadata = {
         "format": _FORMAT,
         "constructor": json.dumps(constructor),
         "dtype": network.dtype.name,
         "spatial": json.dumps(network.spatial),
-        "versions": json.dumps({"pyinvnets": _version(), "numpy": np.__version__}),
+        "versions": versions(),
     }
-    state = {name: np.ascontiguousarray(array) for name, array in network.state_dict().items()}
+    write(path, network.state_dict(), metadata)
+
+
+def write(path: str | os.PathLike, arrays: dict[str, np.ndarray], metadata: dict[str, str]) -> None:
+    """Write a safetensors file beside its place and move it there."""
+    from safetensors.numpy import save_file
+
+    path = Path(path)
+    arrays = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
     descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
     os.close(descriptor)
     try:
-        save_file(state, temporary, metadata)
+        save_file(arrays, temporary, metadata)
         os.chmod(temporary, 0o666 & ~_umask())
         os.replace(temporary, path)
     except BaseException:
@@ -52,7 +57,7 @@ def load(path: str | os.PathLike, *, engine: str | None = None) -> Invertible:
         ValueError: it is truncated, not a safetensors file, not written by `save`, or its parameters are not those of
             its network.
     """
-    metadata, state = _read(Path(path))
+    metadata, state = read(path, _FORMAT, "pyinvnets.save")
     try:
         constructor = json.loads(metadata["constructor"])
         kind = _kinds()[constructor["class"]]
@@ -67,9 +72,15 @@ def load(path: str | os.PathLike, *, engine: str | None = None) -> Invertible:
     return network
 
 
-def _read(path: Path) -> tuple[dict[str, str], dict[str, np.ndarray]]:
+def read(path: str | os.PathLike, form: str, writer: str) -> tuple[dict[str, str], dict[str, np.ndarray]]:
+    """The metadata and arrays of a file with `form` as its format, which `writer` wrote.
+
+    Raises:
+        FileNotFoundError, ValueError: as `load`.
+    """
     from safetensors import SafetensorError, safe_open
 
+    path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"no weights file at {path}")
     try:
@@ -78,9 +89,9 @@ def _read(path: Path) -> tuple[dict[str, str], dict[str, np.ndarray]]:
             state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except SafetensorError as error:
         raise ValueError(f"{path} is not a whole safetensors file: {error}") from None
-    if metadata.get("format") != _FORMAT:
+    if metadata.get("format") != form:
         raise ValueError(
-            f"{path} was not written by pyinvnets.save: expected format {_FORMAT!r} in its metadata, got "
+            f"{path} was not written by {writer}: expected format {form!r} in its metadata, got "
             f"{metadata.get('format')!r}"
         )
     return metadata, state
@@ -120,10 +131,10 @@ def _decode(value: Any, engine: str | None) -> Any:
     return _kinds()[value["class"]]._make({k: _decode(v, engine) for k, v in value["arguments"].items()}, engine)
 
 
-def _version() -> str:
+def versions() -> str:
     from . import __version__
 
-    return __version__
+    return json.dumps({"pyinvnets": __version__, "numpy": np.__version__})
 
 
 def _umask() -> int:

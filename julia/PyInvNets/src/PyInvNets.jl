@@ -14,7 +14,7 @@ include("loop.jl")
 include("bridge.jl")
 include("density.jl")
 include("functions.jl")
-include("adam.jl")
+include("optimisers.jl")
 include("workload.jl")
 
 end

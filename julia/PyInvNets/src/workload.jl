@@ -10,13 +10,23 @@ function example_call(function_, arguments, arrays...)
     return function_(arguments..., double, Int(pointer(numbers)), length(arrays))
 end
 
+function example_steps(handle, ::Type{T}) where {T}
+    m, v = (zeros(T, sum(prod, handle.shapes)) for _ in 1:2)
+    powers = ones(2, length(handle.params))
+    GC.@preserve m v powers begin
+        moments, velocity = description(m), description(v)
+        adam!(handle, T == Float64, Int(pointer([moments; velocity])), Int(pointer(powers)), nothing, 1e-3, 0.9, 0.999, 1e-8, 0.0)
+        momentum!(handle, T == Float64, Int(pointer(velocity)), nothing, 1e-3, 0.9)
+    end
+end
+
 function example_update(handle, X)
     Z, _ = example_call(call, (handle, "forward"), X)
     ndims(Z) == 1 && set_latent_sizes!(handle, length(Z), size(X)[1:(end-2)]...)
     example_call(call, (handle, "inverse"), Z)
     example_call(forward_by_sample, (handle,), X)
     example_call(call, (handle, "backward"), Z ./ size(X)[end], Z)
-    isempty(without_gradient(handle, nothing)) && adam!(handle, moments(handle), nothing, 1e-3, 0.9, 0.999, 1e-8)
+    isempty(without_gradient(handle, nothing)) && example_steps(handle, eltype(X))
     clear_grads!(handle)
     set_data!(handle, 1, borrow_one(eltype(X) == Float64, Int(pointer(description(data(handle, 1))))))
     return grad(handle, 1)
@@ -45,7 +55,8 @@ end
 end
 
 # How juliacall calls these functions, and shows their arrays to NumPy.
-for f in (adam!, apply, borrow_one, call, clear_grads!, convert_all!, create, data, describe, forward_by_sample, grad, moments, set_data!, set_grad!,
+for f in (adam!, apply, borrow_one, call, clear_grads!, convert_all!, create, data, describe, forward_by_sample, grad, momentum!,
+    set_data!, set_grad!,
     set_latent_sizes!, value, without_gradient)
     precompile(PythonCall.JlWrap.pyjlany_call, (typeof(f), PythonCall.Py, PythonCall.Py))
 end

@@ -7,6 +7,7 @@ Julia's memory, which it keeps alive.
 from __future__ import annotations
 
 import contextlib
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -16,6 +17,8 @@ from .errors import JuliaError, translation
 
 _KEYWORDS = {"alpha": "α"}
 """Upstream's keywords that Python spells out."""
+_MOMENTS = {"adam": ("m", "v"), "momentum": ("velocity",)}
+"""What each optimiser's rule keeps of every parameter."""
 
 
 def _view(value: Any) -> Any:
@@ -134,13 +137,23 @@ class JuliaHandle:
     def without_gradient(self, indices: list[int] | None) -> list[str]:
         return [str(name) for name in self._engine.bridge.without_gradient(self._handle, _from_one(indices))]
 
-    def optimiser_state(self) -> dict:
-        return {"moments": self._engine.bridge.moments(self._handle)}
+    def optimiser_state(self, rule: str) -> dict[str, np.ndarray]:
+        size = sum(math.prod(slot.shape) for _, slot in self.parameters)
+        moments = {name: np.zeros(size, self.dtype) for name in _MOMENTS[rule]}
+        return moments | ({"powers": np.ones((len(self.parameters), 2))} if rule == "adam" else {})
 
-    def adam(
-        self, state: dict, indices: list[int] | None, eta: float, beta: tuple[float, float], epsilon: float
-    ) -> None:
-        self._engine.bridge.adam_b(self._handle, state["moments"], _from_one(indices), eta, *beta, epsilon)
+    def update(self, rule: str, state: dict[str, np.ndarray], indices: list[int] | None, *numbers: float) -> None:
+        moments = tuple(state[name] for name in _MOMENTS[rule])
+        described = description(moments)
+        powers = (state["powers"].ctypes.data,) if rule == "adam" else ()
+        getattr(self._engine.bridge, f"{rule}_b")(
+            self._handle,
+            moments[0].dtype.itemsize == 8,
+            described.ctypes.data,
+            *powers,
+            _from_one(indices),
+            *numbers,
+        )
 
 
 def _from_one(indices: list[int] | None) -> tuple[int, ...] | None:

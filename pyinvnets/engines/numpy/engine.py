@@ -235,48 +235,54 @@ class NumpyHandle:
         chosen = range(len(self.parameters)) if indices is None else indices
         return [self.parameters[i][0] for i in chosen if self._store.params[i].grad is None]
 
-    def optimiser_state(self) -> dict:
-        size = self._store.data.size
-        return {name: np.zeros(size, self.dtype) for name in ("m", "v")} | {
-            "steps": np.zeros(len(self.parameters), np.int64)
-        }
+    def optimiser_state(self, rule: str) -> dict[str, np.ndarray]:
+        names = {"adam": ("m", "v"), "momentum": ("velocity",)}[rule]
+        moments = {name: np.zeros(self._store.data.size, self.dtype) for name in names}
+        return moments | ({"steps": np.zeros(len(self.parameters), np.int64)} if rule == "adam" else {})
 
-    def adam(
-        self, state: dict, indices: list[int] | None, eta: float, beta: tuple[float, float], epsilon: float
-    ) -> None:
-        """One update by Flux's Adam of the parameters at `indices`, of all where it is `None`."""
+    def update(self, rule: str, state: dict[str, np.ndarray], indices: list[int] | None, *numbers: float) -> None:
+        """One update by one of Flux's rules of the parameters at `indices`, of all where it is `None`."""
+        with np.errstate(all="ignore"):
+            if rule == "adam":
+                self._adam(state, indices, *numbers)
+            else:
+                for part in [slice(None)] if indices is None else [self._store.slices[i] for i in indices]:
+                    _momentum(self._store.data[part], self._store.grad[part], state["velocity"][part], *numbers)
+
+    def _adam(self, state: dict[str, np.ndarray], indices: list[int] | None, *numbers: float) -> None:
         store, steps = self._store, state["steps"]
         if indices is None and steps.min() == steps.max():
             steps += 1
-            _adam(store.data, store.grad, state["m"], state["v"], int(steps[0]), eta, beta, epsilon)
+            _adam(store.data, store.grad, state["m"], state["v"], int(steps[0]), *numbers)
             return
         for i in range(len(steps)) if indices is None else indices:
             steps[i] += 1
             part = store.slices[i]
-            _adam(
-                store.data[part],
-                store.grad[part],
-                state["m"][part],
-                state["v"][part],
-                int(steps[i]),
-                eta,
-                beta,
-                epsilon,
-            )
+            moments = state["m"][part], state["v"][part]
+            _adam(store.data[part], store.grad[part], *moments, int(steps[i]), *numbers)
 
 
-def _adam(x, grad, m, v, step: int, eta: float, beta: tuple[float, float], epsilon: float) -> None:
-    """Flux.jl, src/optimise/optimisers.jl, `apply!(o::Adam, …)`."""
-    m *= beta[0]
-    m += (1 - beta[0]) * grad
-    v *= beta[1]
-    v += (1 - beta[1]) * (grad * grad)
-    denominator = v / (1 - beta[1] ** step)
+def _adam(x, grad, m, v, step: int, eta: float, beta1: float, beta2: float, epsilon: float, decay: float) -> None:
+    """Flux.jl, src/optimise/optimisers.jl, `apply!(o::Adam, …)`, and after it `apply!(o::WeightDecay, …)`."""
+    m *= beta1
+    m += (1 - beta1) * grad
+    v *= beta2
+    v += (1 - beta2) * (grad * grad)
+    denominator = v / (1 - beta2**step)
     np.sqrt(denominator, out=denominator)
     denominator += epsilon
     update = m / denominator
-    update *= eta / (1 - beta[0] ** step)
+    update *= eta / (1 - beta1**step)
+    if decay:
+        update += decay * x
     x -= update
+
+
+def _momentum(x, grad, velocity, eta: float, rho: float) -> None:
+    """Flux.jl, src/optimise/optimisers.jl, `apply!(o::Momentum, …)`; without momentum, `apply!(o::Descent, …)`."""
+    velocity *= rho
+    velocity -= eta * grad
+    x += velocity
 
 
 class NumpyEngine:

@@ -1,0 +1,48 @@
+# Flux's optimisers (src/optimise/optimisers.jl) over many parameters in one call, without allocating. As there, the
+# arithmetic is in Float64, and each intermediate array is rounded to the parameter's type. Their state is NumPy's, in
+# vectors over all parameters, borrowed for the one call.
+
+without_gradient(handle, indices) = [handle.names[i] for i in indices if isnothing(handle.params[i].grad)]
+without_gradient(handle, ::Nothing) = without_gradient(handle, eachindex(handle.params))
+
+# Each of the parameters, with its number and its part of the vectors.
+function slices(handle, indices)
+    stops = cumsum(prod.(handle.shapes))
+    part(i) = (stops[i]-prod(handle.shapes[i])+1):stops[i]
+    return ((i, handle.params[i], part(i)) for i in something(indices, eachindex(stops)))
+end
+
+# Adam, and after it WeightDecay. `powers` is the address of a pair for each parameter: the decays to the power of the
+# updates made, which are multiplied up as in Flux.
+function adam!(handle, double, description, powers, indices, η, β1, β2, ϵ, λ)
+    m, v = borrow(double, description, 2)
+    βp = unsafe_wrap(Array, Ptr{NTuple{2,Float64}}(powers), length(handle.params))
+    for (i, p, part) in slices(handle, indices)
+        βp[i] = βp[i] .* (β1, β2)
+        adam!(p.data, p.grad, view(m, part), view(v, part), βp[i], η, (β1, β2), ϵ, λ)
+    end
+end
+
+function adam!(x::Array{T}, Δ::Array{T}, m::AbstractVector{S}, v::AbstractVector{S}, βp, η, β, ϵ, λ) where {T,S}
+    @inbounds @simd for i in eachindex(x, Δ, m, v)
+        m[i] = S(β[1] * m[i] + (1 - β[1]) * Δ[i])
+        v[i] = S(β[2] * v[i] + (1 - β[2]) * Δ[i] * Δ[i])
+        step = T(m[i] / (1 - βp[1]) / (sqrt(v[i] / (1 - βp[2])) + ϵ) * η)
+        x[i] -= T(step + λ * x[i])
+    end
+end
+
+# Momentum, which without any is Descent.
+function momentum!(handle, double, description, indices, η, ρ)
+    velocity = only(borrow(double, description, 1))
+    for (_, p, part) in slices(handle, indices)
+        momentum!(p.data, p.grad, view(velocity, part), η, ρ)
+    end
+end
+
+function momentum!(x::Array{T}, Δ::Array{T}, v::AbstractVector{S}, η, ρ) where {T,S}
+    @inbounds @simd for i in eachindex(x, Δ, v)
+        v[i] = S(ρ * v[i] - η * Δ[i])
+        x[i] += v[i]
+    end
+end

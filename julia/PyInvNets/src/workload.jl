@@ -40,6 +40,7 @@ function example_glow(; split_scales=false)
     options = (true, nothing, false, false, split_scales, 3, 1, 1, 0, 1, 1, 2, squeezer, activation)
     handle = create("NetworkGlow", 1, names, 2, 4, 1, 2, options...)
     describe(handle)
+    upstream_version()
     return handle
 end
 
@@ -57,7 +58,7 @@ end
 # How juliacall calls these functions, and shows their arrays to NumPy.
 for f in (adam!, apply, borrow_one, call, clear_grads!, convert_all!, create, data, describe, forward_by_sample, grad, momentum!,
     set_data!, set_grad!,
-    set_latent_sizes!, value, without_gradient)
+    set_fast!, set_latent_sizes!, upstream_version, value, without_gradient)
     precompile(PythonCall.JlWrap.pyjlany_call, (typeof(f), PythonCall.Py, PythonCall.Py))
 end
 for T in (Float32, Float64), N in 1:5

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
 import signal
 import sys
@@ -122,7 +123,8 @@ def start() -> JuliaEngine:
         _check_installation()
         _set_environment()
         _engine, _pid = _start(), os.getpid()
-        _engine.set_fast(_options["fast"])
+        if not _options["fast"]:
+            _engine.set_fast(False)
         return _engine
 
 
@@ -157,6 +159,14 @@ def _set_environment() -> None:
         os.environ.setdefault(name, value)
 
 
+_LOAD = """
+FOLDER in LOAD_PATH || push!(LOAD_PATH, FOLDER)
+any(depot -> isdir(joinpath(depot, "compiled", "v$(VERSION.major).$(VERSION.minor)", "PyInvNets")), DEPOT_PATH) ||
+    println(stderr, "pyinvnets: precompiling its Julia side, about a minute, this once")
+import PyInvNets
+"""
+
+
 def _start() -> JuliaEngine:
     interrupt = signal.getsignal(signal.SIGINT)
     import juliacall
@@ -166,10 +176,8 @@ def _start() -> JuliaEngine:
     _keep_control_c(interrupt)
     jl = juliacall.Main
     try:
-        jl.seval("folder -> folder in LOAD_PATH || push!(LOAD_PATH, folder)")(str(julia_folder()))
-        if not jl.seval('Base.isprecompiled(Base.identify_package("PyInvNets"))'):
-            print("pyinvnets: precompiling its Julia side, about a minute, this once", file=sys.stderr, flush=True)
-        module = jl.seval("import PyInvNets; PyInvNets")
+        jl.seval(_LOAD.replace("FOLDER", json.dumps(str(julia_folder())).replace("$", "\\$")))
+        module = jl.PyInvNets
     except juliacall.JuliaError as error:
         cause = translated(error)
         raise JuliaError(f"the Julia engine did not load: {cause}; {SETUP_HINT}") from cause

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 
-@dataclass
+@dataclass(repr=False)
 class History:
     """The course of a training.
 
@@ -47,6 +47,16 @@ class History:
     def epochs(self) -> int:
         """The number of whole epochs."""
         return len(self.epoch_seconds)
+
+    def __repr__(self) -> str:
+        shown = [f"epochs={self.epochs}", f"updates={len(self.l2)}"]
+        if self.l2:
+            shown.append(f"objective={self.objective[-1]:.4f}")
+        if self.validation and self.validation[-1] is not None:
+            shown.append(f"validation={self.validation[-1]:.4f}")
+        if self.stopped:
+            shown.append(f"stopped={self.stopped!r}")
+        return f"History({', '.join(shown)})"
 
     def to_dict(self) -> dict[str, Any]:
         """Lists and numbers alone, as JSON takes them.

@@ -637,3 +637,10 @@ class TestOptimisersInJulia:
             opt.update(G)
             theirs(H._handle._handle)
             assert same(G.state_dict(), H.state_dict())
+
+
+def test_a_history_shows_itself_in_a_line():
+    assert repr(inv.History()) == "History(epochs=0, updates=0)"
+    history = inv.History(l2=[2.0, 1.5], lgdet=[0.0, 0.5], validation=[1.25], epoch_seconds=[0.1], stopped="patience")
+    expected = "History(epochs=1, updates=2, objective=1.0000, validation=1.2500, stopped='patience')"
+    assert repr(history) == expected

@@ -1,4 +1,4 @@
-# What a session does first, compiled when the package is: a Glow, its layers and parameters, one update.
+# What a program does first, compiled when the package is: a Glow, its layers and parameters, one update.
 
 using PrecompileTools
 

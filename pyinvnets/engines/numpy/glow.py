@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from .actnorm import ActNorm
 from .coupling_glow import CouplingLayerGlow
-from .multiscale import Scales, Unsqueezed
+from .multiscale import FlowSteps, Unsqueezed
 from .squeezers import ShuffleLayer
 
 
-class NetworkGlow(Scales):
+class NetworkGlow(FlowSteps):
     def __init__(
         self,
         rng,
@@ -64,8 +64,6 @@ class NetworkGlow(Scales):
             if self.split_scales and i < L:
                 n_in //= 2
 
-    fields = ("AN", "CL")
-
     def _splits_after(self, i: int) -> bool:
         return self.split_scales and (i < self.L or self.L == 1)
 
@@ -80,30 +78,6 @@ class NetworkGlow(Scales):
                     x = layer.forward(x)
         return x, logdet
 
-    def _inverse_scale(self, i, x):
-        for j in range(self.K, 0, -1):
-            x = self.AN[i, j].inverse(self.CL[i, j].inverse(x))
-        return x, 0.0
-
-    def _backward_scale(self, i, dx, x):
-        for j in range(self.K, 0, -1):
-            dx, x = self.AN[i, j].backward(*self.CL[i, j].backward(dx, x))
-        return dx, x, 0.0
-
-    def _jacobian_scale(self, i, dx, x):
-        for j in range(1, self.K + 1):
-            dx, x = self.CL[i, j].jacobian(*self.AN[i, j].jacobian(dx, x))
-        return dx, x, 0.0
-
     def forward(self, x):
         z, logdet = self._down(self._forward_scale, x)
         return (z, logdet) if self.logdet else z
-
-    def inverse(self, z):
-        return self._up(self._inverse_scale, z)[0]
-
-    def backward(self, dz, z):
-        return self._up(self._backward_scale, dz, z)[:-1]
-
-    def jacobian(self, dx, x):
-        return self._down(self._jacobian_scale, dx, x)[:-1]

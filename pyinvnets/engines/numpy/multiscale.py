@@ -97,3 +97,33 @@ class Scales:
             logdet += term
             lanes = map(self.squeezer.inverse, lanes)
         return *lanes, logdet
+
+
+class FlowSteps(Scales):
+    """One lane, and at each scale `K` steps of an ActNorm `AN[i, j]` and a coupling layer `CL[i, j]`."""
+
+    fields = ("AN", "CL")
+
+    def _inverse_scale(self, i, x):
+        for j in range(self.K, 0, -1):
+            x = self.AN[i, j].inverse(self.CL[i, j].inverse(x))
+        return x, 0.0
+
+    def _backward_scale(self, i, dx, x):
+        for j in range(self.K, 0, -1):
+            dx, x = self.AN[i, j].backward(*self.CL[i, j].backward(dx, x))
+        return dx, x, 0.0
+
+    def _jacobian_scale(self, i, dx, x):
+        for j in range(1, self.K + 1):
+            dx, x = self.CL[i, j].jacobian(*self.AN[i, j].jacobian(dx, x))
+        return dx, x, 0.0
+
+    def inverse(self, z):
+        return self._up(self._inverse_scale, z)[0]
+
+    def backward(self, dz, z):
+        return self._up(self._backward_scale, dz, z)[:-1]
+
+    def jacobian(self, dx, x):
+        return self._down(self._jacobian_scale, dx, x)[:-1]

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from .actnorm import ActNorm
 from .coupling_hint import CouplingLayerHINT
-from .multiscale import Scales
+from .multiscale import FlowSteps
 from .squeezers import WaveletLayer
 
 
-class NetworkMultiScaleHINT(Scales):
+class NetworkMultiScaleHINT(FlowSteps):
     def __init__(self, rng, n_in, n_hidden, L, K, split_scales=False, ndims=2, **options) -> None:
         self._set_scales(n_in, L, split_scales, WaveletLayer())
         self.K = K
@@ -28,8 +28,6 @@ class NetworkMultiScaleHINT(Scales):
             if self._splits_after(i):
                 n_in //= 2
 
-    fields = ("AN", "CL")
-
     def _forward_scale(self, i, x):
         logdet = 0.0
         for j in range(1, self.K + 1):
@@ -38,29 +36,5 @@ class NetworkMultiScaleHINT(Scales):
             logdet += term + term_coupling
         return x, logdet
 
-    def _inverse_scale(self, i, x):
-        for j in range(self.K, 0, -1):
-            x = self.AN[i, j].inverse(self.CL[i, j].inverse(x))
-        return x, 0.0
-
-    def _backward_scale(self, i, dx, x):
-        for j in range(self.K, 0, -1):
-            dx, x = self.AN[i, j].backward(*self.CL[i, j].backward(dx, x))
-        return dx, x, 0.0
-
-    def _jacobian_scale(self, i, dx, x):
-        for j in range(1, self.K + 1):
-            dx, x = self.CL[i, j].jacobian(*self.AN[i, j].jacobian(dx, x))
-        return dx, x, 0.0
-
     def forward(self, x):
         return self._down(self._forward_scale, x)
-
-    def inverse(self, z):
-        return self._up(self._inverse_scale, z)[0]
-
-    def backward(self, dz, z):
-        return self._up(self._backward_scale, dz, z)[:-1]
-
-    def jacobian(self, dx, x):
-        return self._down(self._jacobian_scale, dx, x)[:-1]

@@ -13,13 +13,13 @@ from .activations import SigmoidLayer
 from .actnorm import ActNorm
 from .blocks import ResidualBlock
 from .conv1x1 import Conv1x1
-from .coupling_glow import log_determinant
+from .coupling_glow import AffineCoupling
 from .layout import split
 from .multiscale import joined, part_shapes, parts_of
 from .squeezers import ShuffleLayer
 
 
-class ConditionalLayerGlow:
+class ConditionalLayerGlow(AffineCoupling):
     def __init__(
         self,
         rng,
@@ -39,46 +39,6 @@ class ConditionalLayerGlow:
         )
         self.logdet = logdet
         self.activation = activation or SigmoidLayer()
-
-    fields = ("C", "RB")
-
-    def _scale_shift(self, x2, c):
-        log_scale_shift, saved = self.RB.forward_save(np.concatenate((x2, c)))
-        log_scale, shift = split(log_scale_shift)
-        return self.activation.forward(log_scale), shift, saved
-
-    def forward(self, x, c):
-        y = self.C.forward(x)
-        y1, y2 = split(y)
-        scale, shift, _ = self._scale_shift(y2, c)
-        y1 *= scale
-        y1 += shift
-        return (y, log_determinant(scale)) if self.logdet else y
-
-    def _undo_coupling(self, y, c):
-        """Turn `y` into the coupling's input, in place."""
-        y1, y2 = split(y)
-        scale, shift, saved = self._scale_shift(y2, c)
-        y1 -= shift
-        y1 /= scale + np.finfo(y.dtype).eps
-        return scale, saved
-
-    def inverse(self, y, c):
-        self._undo_coupling(y, c)
-        return self.C.inverse(y)
-
-    def backward(self, dy, y, c):
-        scale, saved = self._undo_coupling(y, c)
-        (dy1, dy2), (x1, _) = split(dy), split(y)
-        d_scale = dy1 * x1
-        if self.logdet:
-            d_scale -= 1 / (scale * y.shape[1])
-        d_block = np.concatenate((self.activation.backward(d_scale, scale), dy1))
-        dy1 *= scale
-        dx2, dc = split(self.RB.backward(d_block, saved), len(dy2))
-        dy2 += dx2
-        dx, x = self.C.backward(dy, y)
-        return dx, x, dc
 
 
 class NetworkConditionalGlow:

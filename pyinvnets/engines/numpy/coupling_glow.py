@@ -38,7 +38,54 @@ def couple_tangent(activation, dx, x, d_block, block) -> None:
     x += shift
 
 
-class CouplingLayerGlow:
+class AffineCoupling:
+    """A 1x1 convolution `C`, then the first half of the channels scaled and shifted by what the block `RB` makes of the
+    second half and, where there is one, of a condition."""
+
+    fields = ("C", "RB")
+
+    def _scale_shift(self, *block_inputs):
+        """The scale, the shift, and the block's saved states."""
+        joint = block_inputs[0] if len(block_inputs) == 1 else np.concatenate(block_inputs)
+        log_scale_shift, saved = self.RB.forward_save(joint)
+        log_scale, shift = split(log_scale_shift)
+        return self.activation.forward(log_scale), shift, saved
+
+    def forward(self, x, *condition):
+        y = self.C.forward(x)
+        y1, y2 = split(y)
+        scale, shift, _ = self._scale_shift(y2, *condition)
+        y1 *= scale
+        y1 += shift
+        return (y, log_determinant(scale)) if self.logdet else y
+
+    def _undo_coupling(self, y, *condition):
+        """Turn `y` into the coupling's input, in place."""
+        y1, y2 = split(y)
+        scale, shift, saved = self._scale_shift(y2, *condition)
+        y1 -= shift
+        y1 /= scale + np.finfo(y.dtype).eps
+        return scale, saved
+
+    def inverse(self, y, *condition):
+        self._undo_coupling(y, *condition)
+        return self.C.inverse(y)
+
+    def backward(self, dy, y, *condition):
+        scale, saved = self._undo_coupling(y, *condition)
+        (dy1, dy2), (x1, _) = split(dy), split(y)
+        d_scale = dy1 * x1
+        if self.logdet:
+            d_scale -= 1 / (scale * y.shape[1])
+        d_block = np.concatenate((self.activation.backward(d_scale, scale), dy1))
+        dy1 *= scale
+        dx2, d_condition = split(self.RB.backward(d_block, saved), len(dy2))
+        dy2 += dx2
+        results = self.C.backward(dy, y)
+        return (*results, d_condition) if condition else results
+
+
+class CouplingLayerGlow(AffineCoupling):
     def __init__(
         self,
         rng,
@@ -79,44 +126,9 @@ class CouplingLayerGlow:
         self.logdet = logdet
         self.activation = activation or SigmoidLayer()
 
-    fields = ("C", "RB")
-
-    def forward(self, x):
-        y = self.C.forward(x)
-        y1, y2 = split(y)
-        log_scale, shift = split(self.RB.forward(y2))
-        scale = self.activation.forward(log_scale)
-        y1 *= scale
-        y1 += shift
-        return (y, log_determinant(scale)) if self.logdet else y
-
     def jacobian(self, dx, x):
         dy, y = self.C.jacobian(dx, x)
         (dy1, dy2), (y1, y2) = split(dy), split(y)
         d_block, block = self.RB.jacobian(dy2, y2)
         couple_tangent(self.activation, dy1, y1, d_block, block)
         return dy, y
-
-    def _undo_coupling(self, y):
-        """Turn `y` into the coupling's input, in place; give also the scale and the block's saved states."""
-        y1, y2 = split(y)
-        log_scale_shift, saved = self.RB.forward_save(y2)
-        log_scale, shift = split(log_scale_shift)
-        scale = self.activation.forward(log_scale)
-        y1 -= shift
-        y1 /= scale + np.finfo(y.dtype).eps
-        return y, scale, saved
-
-    def inverse(self, y):
-        return self.C.inverse(self._undo_coupling(y)[0])
-
-    def backward(self, dy, y):
-        x, scale, saved = self._undo_coupling(y)
-        dy1, dy2 = split(dy)
-        d_scale = dy1 * split(x)[0]
-        if self.logdet:
-            d_scale -= 1 / (scale * y.shape[1])
-        d_block = np.concatenate((self.activation.backward(d_scale, scale), dy1))
-        dy1 *= scale
-        dy2 += self.RB.backward(d_block, saved)
-        return self.C.backward(dy, x)

@@ -13,7 +13,7 @@ import numpy as np
 
 import pyinvnets as inv
 from pyinvnets import composite, flux, layers, networks, reversal
-from pyinvnets.cases import CASES, Run
+from pyinvnets.cases import CASES, Run, as_tuple
 
 FILE = Path(__file__).with_suffix(".md")
 UPSTREAM = "https://github.com/slimgroup/InvertibleNetworks.jl/blob/daa2ea9aaf4b9af1329e5c2bee32ec41fcf6e742/"
@@ -80,8 +80,7 @@ def small_forward(kind: str) -> str:
     if case is None:
         return "what its model takes and gives"
     run = Run(case, "numpy")
-    results = run.network.forward(*run.inputs, *run.extra)
-    results = results if isinstance(results, tuple) else (results,)
+    results = as_tuple(run.network.forward(*run.inputs, *run.extra))
     given = [str(r.shape) if isinstance(r, np.ndarray) else "lgdet" for r in results]
     return f"{', '.join(str(a.shape) for a in (*run.inputs, *run.extra))} → {', '.join(given)}"
 

@@ -231,6 +231,11 @@ CASES = {
 }
 
 
+def as_tuple(results: Any) -> tuple:
+    """A single result as a tuple, as several are."""
+    return results if isinstance(results, tuple) else (results,)
+
+
 class Run:
     """One `forward` of a case, and what belongs to it.
 
@@ -262,8 +267,7 @@ class Run:
 
     def forward(self, inputs):
         """The arrays and the log-determinant (zero where there is none)."""
-        results = self.network.forward(*inputs, *self.extra)
-        results = results if isinstance(results, tuple) else (results,)
+        results = as_tuple(self.network.forward(*inputs, *self.extra))
         lgdet = results[-1] if isinstance(results[-1], float) else 0.0
         if isinstance(self.network, inv.NetworkHyperbolic):
             lgdet = lgdet - 1.0  # upstream's constant
@@ -280,15 +284,13 @@ class Run:
         return [self.outputs[0], self.inputs[1]] if layer else self.outputs
 
     def inverse(self):
-        results = self.network.inverse(*self.latents, *self.extra)
-        return results if isinstance(results, tuple) else (results,)
+        return as_tuple(self.network.inverse(*self.latents, *self.extra))
 
     def backward(self):
         """The gradients of the inputs, and the inputs recomputed, where they are."""
         inv.clear_grad(self.network)
         if not self.case.invertible:
-            results = self.network.backward(*self.residuals, *self.inputs)
-            return results if isinstance(results, tuple) else (results,), ()
+            return as_tuple(self.network.backward(*self.residuals, *self.inputs)), ()
         if isinstance(self.network, inv.SummarizedNet):
             dX, X, dC = self.network.backward(*self.residuals, *self.latents, Y_save=self.inputs[1])
             return (dX, dC), (X,)

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from .cases import CASES, Run
+from .cases import CASES, Run, as_tuple
 from .engines import julia
 from .golden_cases import CASES as GOLDEN_CASES
 from .golden_cases import FOLDER, Golden, arguments, initial_state, residuals
@@ -102,25 +102,21 @@ def compare_golden(name: str) -> Row:
     network = GOLDEN_CASES[name](engine="numpy").astype(dtype)
     row = Row(f"{network._title}, {name}", dtype.name)
     network.load_state_dict(initial_state(name, golden))
-    results, expected = _tuple(network.forward(*golden.series("in"))), golden.series("out")
+    results, expected = as_tuple(network.forward(*golden.series("in"))), golden.series("out")
     arrays = [(g, e) for g, e in zip(results, expected, strict=True) if e.ndim]
     row.differences["output"] = largest(*zip(*arrays, strict=True))
     if len(arrays) < len(results):
         row.differences["lgdet"] = relative_error(results[-1], expected[-1])
     for_inverse, for_backward = arguments(name, golden)
     if golden.series("inverse"):
-        row.differences["inverse"] = largest(_tuple(network.inverse(*for_inverse)), golden.series("inverse"))
+        row.differences["inverse"] = largest(as_tuple(network.inverse(*for_inverse)), golden.series("inverse"))
     if golden.series("cotangent"):
         clear_grad(network)
-        backward = _tuple(network.backward(*residuals(name, golden), *for_backward))
+        backward = as_tuple(network.backward(*residuals(name, golden), *for_backward))
         row.differences["input gradient"] = largest(backward, golden.series("backward"))
         expected_gradients = [golden[f"grad/{p.name}"] for p in get_params(network)]
         row.differences["parameter gradients"] = largest(gradients(network), expected_gradients)
     return row
-
-
-def _tuple(results) -> tuple:
-    return results if isinstance(results, tuple) else (results,)
 
 
 def judged(compare: Callable[..., Row], name: str, *dtype: str) -> Row:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-
-def as_tuple(results):
-    return results if isinstance(results, tuple) else (results,)
+from pyinvnets.cases import as_tuple
 
 
 def forward(network, X):

@@ -12,7 +12,7 @@ from comparison import assert_close
 
 import pyinvnets as inv
 from pyinvnets import density
-from pyinvnets.cases import CASES, Run
+from pyinvnets.cases import CASES, Run, as_tuple
 from pyinvnets.density import NoDensity
 
 WITH_DENSITY = [name for name, case in CASES.items() if case.invertible and not name.startswith("NetworkLoop")]
@@ -65,10 +65,6 @@ def check_by_sample(run):
 def conditions(run):
     """The condition of the first sample, where there is one."""
     return single(run.inputs[1:], 0) if run.conditional else []
-
-
-def as_tuple(results):
-    return results if isinstance(results, tuple) else (results,)
 
 
 def test_log_prob_by_sample(run):

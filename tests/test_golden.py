@@ -7,13 +7,10 @@ import pytest
 from comparison import assert_close
 
 import pyinvnets as inv
+from pyinvnets.cases import as_tuple
 from pyinvnets.golden_cases import CASES, FOLDER, OTHER_FILES, Golden, arguments, initial_state, residuals
 
 BOUNDS = {np.dtype(np.float64): 1e-10, np.dtype(np.float32): 2e-4}
-
-
-def as_tuple(results):
-    return results if isinstance(results, tuple) else (results,)
 
 
 def lazy_parameters(golden: Golden) -> dict[str, np.ndarray]:

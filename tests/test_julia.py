@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import os
 import re
 import signal
 import subprocess
@@ -16,17 +15,16 @@ import pytest
 from comparison import assert_close
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from mathematics import as_tuple
+from processes import ROOT, run_python
 from test_mathematics import glows
 
 import pyinvnets as inv
 from pyinvnets import cases
 from pyinvnets import constructors as check
+from pyinvnets.cases import as_tuple
 from pyinvnets.golden_cases import CASES, Golden, arguments, initial_state, residuals
 
 pytestmark = pytest.mark.julia
-
-ROOT = Path(__file__).parent.parent
 
 
 @pytest.fixture(scope="module")
@@ -50,16 +48,8 @@ def glow(**kw):
     return inv.NetworkGlow(3, 4, 1, 2, engine="julia", seed=1, **kw)
 
 
-def script(code, **environment):
-    return subprocess.run(
-        [sys.executable, "-W", "error::UserWarning", "-c", code],
-        cwd=ROOT,
-        env={**os.environ, **environment},
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
+def script(code):
+    return run_python(code, "-W", "error::UserWarning", timeout=300)
 
 
 class TestMemory:
@@ -461,8 +451,7 @@ def test_engines_agree_on_any_glow(glow, seed):
     networks[1].load_state_dict(networks[0].state_dict())
     found = []
     for network in networks:
-        results = network.forward(X)
-        Z, *lgdet = results if isinstance(results, tuple) else (results,)
+        Z, *lgdet = as_tuple(network.forward(X))
         dZ = batch(Z.shape, np.float64, seed + 1)
         inputs = network.backward(dZ, Z)
         gradients = [p.grad for p in inv.get_params(network)]

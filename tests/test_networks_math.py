@@ -94,8 +94,8 @@ def test_gradient_of_the_inputs(run):
     assert slope(moved, gradients, seed=23) == pytest.approx(2, abs=0.1)
 
 
-def test_gradient_of_the_parameters(run):
-    run.backward()
+def objective_of_parameters(run):
+    """The parameters whose gradient is the objective's, and the objective with steps added to them."""
     parameters = [
         p for p in inv.get_params(run.network) if not (run.case.unlike and re.search(run.case.unlike, p.name))
     ]
@@ -106,22 +106,19 @@ def test_gradient_of_the_parameters(run):
             p.data = start + step
         return run.objective(run.inputs)
 
+    return parameters, moved
+
+
+def test_gradient_of_the_parameters(run):
+    run.backward()
+    parameters, moved = objective_of_parameters(run)
     assert slope(moved, [p.grad.copy() for p in parameters], seed=29) == pytest.approx(2, abs=0.1)
 
 
 def test_a_flipped_sign_is_seen(run):
     """The test above fails where one parameter's gradient has the wrong sign."""
     run.backward()
-    parameters = [
-        p for p in inv.get_params(run.network) if not (run.case.unlike and re.search(run.case.unlike, p.name))
-    ]
-    starts = [p.data.copy() for p in parameters]
+    parameters, moved = objective_of_parameters(run)
     gradients = [p.grad.copy() for p in parameters]
     gradients[len(gradients) // 2] *= -1
-
-    def moved(steps):
-        for p, start, step in zip(parameters, starts, steps, strict=True):
-            p.data = start + step
-        return run.objective(run.inputs)
-
     assert slope(moved, gradients, seed=31) == pytest.approx(1, abs=0.1)

@@ -3,32 +3,16 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
-
-ROOT = Path(__file__).parent.parent
+from processes import run_python
 
 
 def script(code, tmp_path, **environment):
     """Run `code` where juliapkg has resolved nothing, and finds no Julia."""
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("PYTHON_JULIA", "JULIA", "PYINVNETS"))}
-    return subprocess.run(
-        [sys.executable, "-c", code],
-        cwd=ROOT,
-        env={
-            **kept,
-            "PYTHON_JULIAPKG_PROJECT": str(tmp_path / "project"),
-            "PYTHON_JULIAPKG_OFFLINE": "yes",
-            **environment,
-        },
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
+    kept |= {"PYTHON_JULIAPKG_PROJECT": str(tmp_path / "project"), "PYTHON_JULIAPKG_OFFLINE": "yes"}
+    return run_python(code, environment=kept | environment)
 
 
 def test_auto_takes_numpy_and_says_so_once(tmp_path):

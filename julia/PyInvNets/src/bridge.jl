@@ -65,7 +65,7 @@ borrow(double::Bool, description, count) = double ? borrow(Float64, description,
 borrow_one(double, description) = only(borrow(double, description, 1))
 
 # The results are a tuple, without memory of the arguments. What is no array comes last, as it is.
-function call(handle, mode, double, description, count, others...)
+function call(handle, double, description, count, mode, others...)
     arrays = borrow(double, description, count)
     return checked(() -> results(propagate(handle.net, Symbol(mode), arrays..., others...), arrays))
 end

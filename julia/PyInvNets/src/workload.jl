@@ -4,10 +4,10 @@ using PrecompileTools
 
 description(A) = [Int(pointer(A)), ndims(A), size(A)...]
 
-function example_call(function_, arguments, arrays...)
+function example_call(function_, handle, arrays, more...)
     numbers = reduce(vcat, map(description, arrays))
     double = eltype(first(arrays)) == Float64
-    return function_(arguments..., double, Int(pointer(numbers)), length(arrays))
+    return function_(handle, double, Int(pointer(numbers)), length(arrays), more...)
 end
 
 function example_steps(handle, ::Type{T}) where {T}
@@ -21,11 +21,11 @@ function example_steps(handle, ::Type{T}) where {T}
 end
 
 function example_update(handle, X)
-    Z, _ = example_call(call, (handle, "forward"), X)
+    Z, _ = example_call(call, handle, (X,), "forward")
     ndims(Z) == 1 && set_latent_sizes!(handle, length(Z), size(X)[1:(end-2)]...)
-    example_call(call, (handle, "inverse"), Z)
-    example_call(forward_by_sample, (handle,), X)
-    example_call(call, (handle, "backward"), Z ./ size(X)[end], Z)
+    example_call(call, handle, (Z,), "inverse")
+    example_call(forward_by_sample, handle, (X,))
+    example_call(call, handle, (Z ./ size(X)[end], Z), "backward")
     isempty(without_gradient(handle, nothing)) && example_steps(handle, eltype(X))
     clear_grads!(handle)
     set_data!(handle, 1, borrow_one(eltype(X) == Float64, Int(pointer(description(data(handle, 1))))))

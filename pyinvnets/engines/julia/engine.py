@@ -97,20 +97,19 @@ class JuliaHandle:
         if mode == "adjointJacobian":
             return self._adjoint_jacobian(arrays)
         if mode == "forward_by_sample":
-            return self._run("forward_by_sample", "", arrays)
+            return self._run("forward_by_sample", arrays)
         others = (self._engine.operator(a) for a in arguments[len(arrays) :])
-        return self._run("call", mode, arrays, *others)
+        return self._run("call", arrays, mode, *others)
 
-    def _run(self, function: str, mode: str, arrays: tuple[np.ndarray, ...], *others: Any) -> tuple:
+    def _run(self, function: str, arrays: tuple[np.ndarray, ...], *more: Any) -> tuple:
         bridge = self._engine.bridge
         vector = arrays[0].ndim == 1
         if vector and self.spatial is not None:
             bridge.set_latent_sizes_b(self._handle, arrays[0].size, *self.spatial)
         described = description(arrays)
-        first = (self._handle, mode) if function == "call" else (self._handle,)
         with translation():
             results = getattr(bridge, function)(
-                *first, self.dtype.itemsize == 8, described.ctypes.data, len(arrays), *others
+                self._handle, self.dtype.itemsize == 8, described.ctypes.data, len(arrays), *more
             )
         results = tuple(map(_view, results))
         if not vector and isinstance(results[0], np.ndarray) and results[0].ndim == 1:
@@ -119,11 +118,11 @@ class JuliaHandle:
 
     def _jacobian(self, arrays: tuple[np.ndarray, ...], directions: list[np.ndarray]) -> tuple:
         with _upstreams_limits():
-            return self._run("jacobian", "", (*arrays, *directions), len(arrays) // 2)
+            return self._run("jacobian", (*arrays, *directions), len(arrays) // 2)
 
     def _adjoint_jacobian(self, arrays: tuple[np.ndarray, ...]) -> tuple:
         with _upstreams_limits():
-            results = self._run("adjoint_jacobian", "", arrays)
+            results = self._run("adjoint_jacobian", arrays)
         half, inputs = len(arrays) // 2, len(results) - len(self.parameters)
         return (*results[:half], list(results[inputs:]), *results[half:inputs])
 

@@ -1,0 +1,131 @@
+"""Plots: what they draw is read back from the axes."""
+
+from __future__ import annotations
+
+import matplotlib
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+
+import pyinvnets as inv
+from pyinvnets import plotting
+
+
+@pytest.fixture
+def ax():
+    return Figure().subplots()
+
+
+def samples(n, seed=0, scale=1.0):
+    return scale * np.random.default_rng(seed).standard_normal((n, 2, 1, 1)).T
+
+
+def gaussian(X, deviations=(1.0, 1.0)):
+    return -((X[0, 0] / np.array(deviations)[:, None]) ** 2).sum(axis=0) / 2
+
+
+def areas(ax):
+    """What each drawn region covers."""
+
+    def area(path):
+        return sum(
+            abs(np.sum(p[:-1, 0] * p[1:, 1] - p[1:, 0] * p[:-1, 1])) / 2
+            for p in path.to_polygons(closed_only=True)
+            if len(p) > 2
+        )
+
+    return [sum(map(area, collection.get_paths())) for collection in ax.collections]
+
+
+class TestDensityContours:
+    def test_regions_of_a_gaussian(self, ax):
+        """The region that holds the mass p is an ellipse of area `-2 pi log(1 - p)` times the deviations."""
+        masses = (0.2, 0.5, 0.9)
+        log_prob = lambda X: gaussian(X, (1.0, 0.5))  # noqa: E731
+        assert plotting.density_contours(log_prob, (-5, 5), (-3, 3), masses=masses, ax=ax) is ax
+        expected = [-np.pi * np.log(1 - p) for p in reversed(masses)]
+        assert areas(ax) == pytest.approx(expected, rel=0.02)
+
+    def test_a_constant_does_not_matter(self, ax):
+        plotting.density_contours(lambda X: gaussian(X) - 2000, (-5, 5), (-5, 5), ax=ax)
+        other = Figure().subplots()
+        plotting.density_contours(gaussian, (-5, 5), (-5, 5), ax=other)
+        assert areas(ax) == pytest.approx(areas(other))
+
+    def test_a_network(self, ax):
+        G = inv.NetworkGlow(2, 4, 1, 2, engine="numpy", seed=1)
+        G.forward(samples(100).astype(np.float32))
+        plotting.density_contours(G.log_prob, (-4, 4), (-2, 2), filled=False, resolution=50, ax=ax)
+        assert ax.get_xlim() == (-4, 4) and ax.get_ylim() == (-2, 2) and ax.collections
+
+    @pytest.mark.parametrize("mass", [0, 1, 1.5])
+    def test_bad_masses(self, ax, mass):
+        with pytest.raises(ValueError, match="between 0 and 1"):
+            plotting.density_contours(gaussian, (-1, 1), (-1, 1), masses=(0.5, mass), ax=ax)
+
+
+class TestQQ:
+    @staticmethod
+    def inside(ax, line):
+        """The part of a line that lies in the band."""
+        band = ax.collections[0].get_paths()[0].vertices
+        x, y = line.get_data()
+        return np.mean(
+            [np.ptp(band[np.isclose(band[:, 0], a), 1]) / 2 >= abs(b - a) for a, b in zip(x, y, strict=True)]
+        )
+
+    def test_the_band_holds_95_percent_of_gaussian_latents(self, ax):
+        Z = np.random.default_rng(0).standard_normal((200, 300))
+        assert plotting.latent_qq(Z, ax=ax) is ax
+        _, *lines = ax.lines
+        assert len(lines) == 200
+        assert np.mean([self.inside(ax, line) for line in lines]) == pytest.approx(0.95, abs=0.01)
+
+    def test_others_do_not(self, ax):
+        plotting.latent_qq(samples(500, scale=1.3), ax=ax)
+        assert all(self.inside(ax, line) < 0.6 for line in ax.lines[1:])
+
+    def test_elements_keep_their_samples(self, ax):
+        Z = samples(50)
+        Z[0, 0, 1] += 100
+        plotting.latent_qq(Z, ax=ax)
+        assert ax.lines[1].get_ydata().max() < 10 and ax.lines[2].get_ydata().min() > 90
+
+    def test_a_flat_latent_is_one_line(self, ax):
+        plotting.latent_qq(np.arange(10.0), ax=ax)
+        assert len(ax.lines) == 2 and len(ax.get_legend().texts) == 1
+
+
+class TestRanks:
+    def test_counts(self, ax):
+        ranks = np.repeat(np.arange(100), 3)
+        assert plotting.rank_histogram(ranks, 99, ax=ax) is ax
+        assert [bar.get_height() for bar in ax.patches if bar.get_x() >= 0][-20:] == [15] * 20
+
+    @pytest.mark.parametrize(
+        ("ranks", "draws", "message"), [([0], 100, "multiple of bins"), ([-1], 99, "0 to"), ([100], 99, "0 to")]
+    )
+    def test_bad_input(self, ax, ranks, draws, message):
+        with pytest.raises(ValueError, match=message):
+            plotting.rank_histogram(np.array(ranks), draws, ax=ax)
+
+
+@pytest.mark.parametrize(
+    "plot",
+    [
+        plotting.target_samples,
+        plotting.latent_samples,
+        plotting.latent_qq,
+        lambda X, ax: plotting.generated_samples(X, X, ax=ax),
+        lambda X, ax: plotting.latent_to_data(X, X, ax=ax),
+        lambda X, ax: plotting.density_contours(gaussian, (-1, 1), (-1, 1), resolution=10, ax=ax),
+        lambda X, ax: plotting.rank_histogram(np.arange(100), 99, ax=ax),
+    ],
+)
+def test_without_axes_a_figure_is_made(plot, monkeypatch):
+    monkeypatch.setattr(matplotlib, "get_backend", lambda: "agg")
+    import matplotlib.pyplot as plt
+
+    plt.switch_backend("agg")
+    assert plot(samples(10), ax=None).figure is plt.gcf()
+    plt.close("all")

@@ -35,11 +35,11 @@ def same_distribution(x, y, permutations=200):
 
 def test_the_banana(engine):
     """Three epochs: the entropy to within 0.03, and samples that cannot be told from the truth."""
-    epochs, batch_size = 3, 150
+    epochs, batch_size = 3, 50
     X = inv.sample_banana(60_000, seed=1234, engine="numpy")
     G = inv.NetworkGlow(2, 16, 1, 10, engine=engine, seed=1)
     history = inv.fit(
-        G, X, epochs=epochs, batch_size=batch_size, learning_rate=inv.CosineDecay(4e-3, 1080), seed=1, progress=False
+        G, X, epochs=epochs, batch_size=batch_size, learning_rate=inv.CosineDecay(2e-3, 3240), seed=1, progress=False
     )
     assert min(history.validation) == pytest.approx(1, abs=0.03)
     new = inv.sample_banana(20_000, seed=5, engine="numpy")

@@ -17,6 +17,7 @@ from safetensors.numpy import load_file
 
 import pyinvnets as inv
 
+
 def gaussian(n=200, seed=0, shape=(1, 1, 2)):
     """Correlated Gaussian samples, shape `(*shape, n)`."""
     rng = np.random.default_rng(seed)

@@ -16,7 +16,7 @@ from . import density
 from .composite import SummarizedNet
 from .invertible import Invertible, OneLane
 from .lanes import Conditional, TwoLanes
-from .parameters import clear_grad, get_params
+from .parameters import clear_grad, get_params, set_params
 
 try:
     import torch
@@ -68,6 +68,12 @@ class FlowModule(nn.Module):
         super().__init__()
         self.network = network
         self._conditional = isinstance(network, (Conditional, SummarizedNet))
+        if self._conditional:
+            self._names = {"forward": ("x", "c"), "inverse": ("z", "c")}
+        elif network._lanes == 2:
+            self._names = {"forward": ("x", "y"), "inverse": ("zx", "zy")}
+        else:
+            self._names = {"forward": ("x",), "inverse": ("z",)}
         self._places: list[tuple[dict[str, nn.Parameter | None], str]] = []
         for p in get_params(network):
             *path, leaf = p.name.split(".")
@@ -101,8 +107,8 @@ class FlowModule(nn.Module):
             ValueError: a wrong shape, or ActNorm cannot be initialised from the batch.
             RuntimeError: a parameter was replaced by another tensor.
         """
-        inputs = self._checked("forward", ("x", "y"), inputs)
-        arrays = self._arrays("forward", inputs)
+        inputs = self._checked("forward", inputs)
+        arrays = self._arrays(inputs)
         if self._waiting:
             self._initialise(arrays)
         results = _Propagation.apply(self, *inputs, *self._own())
@@ -144,14 +150,14 @@ class FlowModule(nn.Module):
         """
         if torch.is_grad_enabled() and any(isinstance(z, Tensor) and z.requires_grad for z in latents):
             raise RuntimeError(f"{self._title}.inverse has no gradient; write z.detach(), or use torch.no_grad()")
-        tensors = self._checked("inverse", ("zx", "zy"), latents)
+        tensors = self._checked("inverse", latents)
         self._own()
         network, lanes = self.network, self.network._lanes
         title = f"{self._title}.inverse"
         network._check_initialised(title)
         condition, size = (), network.spatial
         if self._conditional:
-            (C,) = network._checked(_transposed(title), (network._condition,), {"c": _array(tensors[-1])})
+            (C,) = network._checked(f"{title}, transposed", (network._condition,), {"c": _array(tensors[-1])})
             condition, size = (network._inverse_condition(title, C),), C.shape[:-2]
         if self._by_sample:
             self._check_vectors(title, tensors[:lanes], size)
@@ -203,13 +209,9 @@ class FlowModule(nn.Module):
 
     # Checks, and from tensors to arrays
 
-    def _checked(self, method: str, names: tuple[str, str], tensors: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    def _checked(self, method: str, tensors: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         """The tensors in contiguous memory, and a condition for each sample."""
-        title = f"{self._title}.{method}"
-        if self._conditional:
-            names = (names[0][0], "c")
-        elif self.network._lanes == 1:
-            names = (names[0][0],)
+        title, names = f"{self._title}.{method}", self._names[method]
         if len(tensors) != len(names):
             raise TypeError(f"{title} takes {', '.join(names)}, got {len(tensors)} arguments")
         for name, tensor in zip(names, tensors, strict=True):
@@ -219,12 +221,12 @@ class FlowModule(nn.Module):
             tensors = first, condition.expand(len(first), *condition.shape[1:])
         return tuple(tensor.contiguous() for tensor in tensors)
 
-    def _arrays(self, method: str, inputs: tuple[Tensor, ...]) -> tuple[np.ndarray, ...]:
+    def _arrays(self, inputs: tuple[Tensor, ...]) -> tuple[np.ndarray, ...]:
+        """The inputs as the network takes them, with its own checks of their shapes."""
         network = self.network
         spaces = (network._data,) * network._lanes + ((network._condition,) if self._conditional else ())
-        names = ("x", "c" if self._conditional else "y")
-        arrays = dict(zip(names, map(_array, inputs), strict=False))
-        return network._checked(_transposed(f"{self._title}.{method}"), spaces, arrays)
+        arrays = dict(zip(self._names["forward"], map(_array, inputs), strict=True))
+        return network._checked(f"{self._title}.forward, transposed", spaces, arrays)
 
     def _check_vectors(self, title: str, vectors: Sequence[Tensor], size: tuple[int, ...] | None) -> None:
         if size is None:
@@ -316,11 +318,13 @@ class FlowModule(nn.Module):
 
 def _give(module: FlowModule, *unused: Any) -> None:
     """Let the network have the parameters' values, in its memory."""
+    values = [_array(parameters[leaf]) for parameters, leaf in module._places]
+    lazy = module.network._lazy_names
     names = (p.name for p in get_params(module.network))
-    tensors = (parameters[leaf].detach() for parameters, leaf in module._places)
-    state = dict(zip(names, tensors, strict=True))
-    unset = {name for name in module.network._lazy_names if state[name].isnan().all()}
-    module.network.load_state_dict({name: _array(tensor) for name, tensor in state.items() if name not in unset})
+    set_params(
+        module.network,
+        [None if name in lazy and np.isnan(value).all() else value for name, value in zip(names, values, strict=True)],
+    )
     module._take()
 
 
@@ -334,9 +338,12 @@ class _Propagation(torch.autograd.Function):
         inputs, parameters = tensors[:count], tensors[count:]
         arrays = tuple(map(_array, inputs))
         tracked = network._no_density is None
-        propagate = network._forward_by_sample if tracked else lambda *args: network._call("forward", *args)
-        results = [result for result in propagate(title, arrays) if isinstance(result, np.ndarray)]
-        terms = (torch.from_numpy(results.pop()).to(module._dtype),) if tracked else ()
+        if tracked:
+            *results, logdet = network._forward_by_sample(title, arrays)
+            terms = (torch.from_numpy(logdet).to(module._dtype),)
+        else:
+            results = [result for result in network._call("forward", title, arrays) if isinstance(result, np.ndarray)]
+            terms = ()
         latents = [module._rows(Z, len(inputs[0])) for Z in results[: network._lanes]]
         # What `backward` needs of the condition: as `forward` gives it, else as it came; a summary needs both.
         conditions = list(map(_tensor, results[network._lanes :]))
@@ -415,11 +422,6 @@ def _check_tensor(title: str, name: str, tensor: Tensor, dtype: torch.dtype) -> 
             f"{title}: {name} must be {dtype}, as the parameters are, got {tensor.dtype}; write {name}.to({dtype}), or "
             "convert the module once with .to(…)"
         )
-
-
-def _transposed(title: str) -> str:
-    """For errors over arrays."""
-    return f"{title}, transposed"
 
 
 def _array(tensor: Tensor) -> np.ndarray:

@@ -36,8 +36,9 @@ class FlowModule(nn.Module):
 
     Gradients come from the network's `backward`: one call of it, or one for each distinct value among the cotangents
     of the log-determinants, which are all the same where a loss takes their mean or sum. The gradients that
-    `inv.get_params(network)` show are cleared thereby. There is no second derivative. `train` and `eval` change
-    nothing.
+    `inv.get_params(network)` show are cleared thereby. Blocks that HINT uses more than once have upstream's gradient;
+    see `CouplingLayerHINT`. There is no second derivative, and to change a parameter between forward and backward is
+    the error that it is in PyTorch. `train` and `eval` change nothing.
 
     Args:
         network: with one lane, two lanes or a condition, over images, on either engine. It is shared, not copied.

@@ -5,7 +5,7 @@
 Both train a flow of like size by maximum likelihood with torch.optim.Adam, in float32 on the CPU. For its memory each
 model has a process of its own: the peak of the resident set over what it is with everything imported, so parameters,
 gradients and Adam's moments count too. (Linux only: it reads /proc.) For the time, updates of both take turns, and the
-median counts. The figure goes to docs/torch_memory.png.
+median counts. The figure, of the memory, goes to docs/torch_memory.png.
 """
 
 from __future__ import annotations
@@ -74,19 +74,17 @@ def peak_elsewhere(model, K):
     return int(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
 
 
-def draw(memory, times):
+def draw(memory):
     import matplotlib
 
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
-    figure, axes = plt.subplots(1, 2, figsize=(8, 3.2), layout="constrained")
+    figure, ax = plt.subplots(figsize=(5.5, 3.4), layout="constrained")
     for i, (name, color) in enumerate(zip(MODELS, ("tab:orange", "tab:gray"), strict=True)):
-        axes[0].plot(DEPTHS, [m[i] / MIB for m in memory], "o-", color=color, label=name)
-        axes[1].plot(DEPTHS, [t[i] / 1e3 for t in times], "o-", color=color, label=name)
-    axes[0].set(xlabel="flow steps a scale, K", ylabel="peak memory of training, MiB", ylim=0, xticks=DEPTHS)
-    axes[1].set(xlabel="flow steps a scale, K", ylabel="time of an update, s", ylim=0, xticks=DEPTHS)
-    axes[0].legend()
+        ax.plot(DEPTHS, [peaks[i] / MIB for peaks in memory], "o-", color=color, label=name)
+    ax.set(xlabel="flow steps at each of two scales", ylabel="peak memory of training, MiB", ylim=0, xticks=DEPTHS)
+    ax.legend()
     figure.savefig(FIGURE, dpi=90)
 
 
@@ -98,15 +96,15 @@ def main():
     if arguments.peak:
         print(peak(arguments.peak[0], int(arguments.peak[1])))
         return
-    memory, times = [], []
+    memory = []
     print(f"{'K':>3} {'FlowModule':>22} {'normflows':>22} {'memory':>9} {'time':>6}  (normflows / FlowModule)")
     for K in DEPTHS:
         memory.append([peak_elsewhere(model, K) for model in MODELS])
-        times.append(milliseconds([make(K) for make in MODELS.values()], arguments.seconds))
-        (ours, theirs), (our_time, their_time) = memory[-1], times[-1]
+        ours, theirs = memory[-1]
+        our_time, their_time = milliseconds([make(K) for make in MODELS.values()], arguments.seconds)
         columns = f"{ours / MIB:8.0f} MiB {our_time:6.0f} ms {theirs / MIB:8.0f} MiB {their_time:6.0f} ms"
         print(f"{K:3} {columns} {theirs / ours:9.1f} {their_time / our_time:6.2f}", flush=True)
-    draw(memory, times)
+    draw(memory)
 
 
 if __name__ == "__main__":

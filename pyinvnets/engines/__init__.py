@@ -29,7 +29,8 @@ class Handle(Protocol):
     """One network or layer. Arrays are checked, column-major and of the network's dtype before they get here.
 
     A mode of `call` is a method of upstream's, or `"forward_by_sample"`: `forward` with the log-determinant of each
-    sample, shape `(n_samples,)` and float64, in place of their mean.
+    sample, shape `(n_samples,)` and float64, in place of their mean; or `"forward_Y_by_sample"`: `forward_Y` with the
+    log-determinants of this lane alone, which upstream leaves out.
     """
 
     parameters: list[tuple[str, Slot]]

@@ -50,7 +50,7 @@ def log_prior(X):
     return log_normal(np.stack((u, v)))
 
 
-X_prior = inv.sample_banana(100_000, seed=3)
+X_prior = inv.sample_banana(50_000, seed=3)
 
 
 def exact_posterior(y, n):

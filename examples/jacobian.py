@@ -45,7 +45,7 @@ largest = svds(J, 1, return_singular_vectors=False, random_state=1)[0]
 print(f"{J.shape[0]} x {J.shape[1]} Jacobian in the parameters: largest singular value {largest:.1f}")
 
 # A photograph of Grace Hopper, which comes with Matplotlib, as 16 channels of a fourth of its size.
-photograph = plt.imread(get_sample_data("grace_hopper.jpg"))[:512:8, :512:8].mean(axis=2).T
+photograph = plt.imread(get_sample_data("grace_hopper.jpg", asfileobj=False))[:512:8, :512:8].mean(axis=2).T
 photograph = (photograph - photograph.mean()) / photograph.std()
 target = np.asfortranarray(photograph[:, :, None, None], np.float32)
 for _ in range(2):

@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import pyinvnets as inv
 from pyinvnets import engines
 
 EXAMPLES = Path(__file__).parents[1] / "examples"

@@ -42,7 +42,7 @@ falls, errors = {}, {}
 
 def train(title, G, draw, loss):
     """Updates on new images each time, and a line of the table."""
-    opt = inv.Adam(1e-3)
+    opt = inv.Adam(3e-3)
     objectives = []
     for _ in tqdm(range(updates), title, leave=False):
         inputs = draw()

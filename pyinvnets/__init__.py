@@ -14,6 +14,7 @@ from .activations import (
     SigmoidLayer,
     WaveletLayer,
 )
+from .bson import load_bson
 from .composite import Sequential, SummarizedNet
 from .engines import use_engine
 from .engines.julia import JuliaError, init
@@ -117,6 +118,7 @@ __all__ = [
     "init",
     "invHaar_unsqueeze",
     "load",
+    "load_bson",
     "log_likelihood",
     "mse",
     "named_params",

@@ -74,6 +74,11 @@ def _batches(title: str, samples: int, batch_size: int | None) -> Iterator[slice
     return (slice(start, min(start + size, samples)) for start in range(0, samples, size))
 
 
+def _check_number(title: str, name: str, array: np.ndarray, n: int) -> None:
+    if array.shape[-1] not in (1, n):
+        raise ValueError(f"{title}: {name} must have one sample, or n = {n}, got shape {array.shape}")
+
+
 def _check_tracked(network: Invertible, title: str) -> None:
     reason = network._no_density
     if reason:
@@ -133,27 +138,25 @@ def _sample(
     spatial: tuple[int, ...],
     rng: np.random.Generator,
     parts: Iterator[slice],
+    lanes: int,
     condition: Callable[[slice], tuple[np.ndarray, ...]] = lambda part: (),
 ) -> tuple[np.ndarray, ...]:
-    """Data for latents drawn sample by sample, so that a seed gives the same samples in batches of any size."""
+    """Data of the first `lanes` for latents drawn sample by sample, so that a seed gives the same samples in batches of
+    any size."""
     data = (*spatial, network._data.channels)
-    results = tuple(np.empty((*data, n), network.dtype, order="F") for _ in range(network._lanes))
+    results = tuple(np.empty((*data, n), network.dtype, order="F") for _ in range(lanes))
     for part in parts:
         samples = part.stop - part.start
-        numbers = rng.standard_normal((samples, network._lanes, math.prod(data))).astype(network.dtype, copy=False)
-        latents = tuple(
-            _latent(network, numbers[:, lane].T, spatial, samples, network._splits) for lane in range(network._lanes)
-        )
+        numbers = rng.standard_normal((samples, lanes, math.prod(data))).astype(network.dtype, copy=False)
+        latents = tuple(_latent(network, numbers[:, lane].T, spatial, samples) for lane in range(lanes))
         inverted = network._call("inverse", title, (*latents, *condition(part)))
-        for result, array in zip(results, inverted, strict=True):
+        for result, array in zip(results, inverted[:lanes], strict=True):
             result[..., part] = array
     return results
 
 
-def _latent(
-    network: Invertible, elements: np.ndarray, spatial: tuple[int, ...], samples: int, splits: int
-) -> np.ndarray:
-    flat, latent = from_samples(elements, splits), network._latent
+def _latent(network: Invertible, elements: np.ndarray, spatial: tuple[int, ...], samples: int) -> np.ndarray:
+    flat, latent = from_samples(elements, network._splits), network._latent
     if latent.vector:
         return flat
     size = resized(spatial, network._data.channels, latent.channels)
@@ -180,7 +183,7 @@ class Density:
         self._check_initialised(title)
         size = _image_size(self, title, spatial)
         self.spatial = resized(size, self._data.channels, self._image.channels)
-        return _sample(self, title, n, size, rng, parts)
+        return _sample(self, title, n, size, rng, parts, self._lanes)
 
     def _samples_and_density(
         self, n: int, spatial: tuple[int, ...] | None, seed: int | None, batch_size: int | None
@@ -319,6 +322,74 @@ class TwoLanesDensity(Density):
         return self._samples_and_density(n, spatial, seed, batch_size)
 
 
+class DensityGivenY:
+    """The density of the first lane given the second, for networks whose second lane goes its way without the first:
+    log p(x | y) = log p(x, y) - log p(y), and to draw from it is to draw the first lane's latent."""
+
+    def log_prob_given(self, X: np.ndarray, Y: np.ndarray, *, batch_size: int | None = None) -> np.ndarray:
+        """Log-density log p(x | y) of each sample of the first lane given the second, in nats, the Gaussian's constant
+        included.
+
+        Args:
+            X: data as `forward` takes it.
+            Y: the other lane, for each sample or one for all.
+            batch_size: how many samples go through at once, which bounds memory; all where it is `None`.
+
+        Returns:
+            Shape `(n_samples,)`, of the network's dtype; the sums are taken in 64 bits.
+
+        Raises:
+            TypeError, ValueError: as `log_prob`.
+        """
+        title = f"{self._title}.log_prob_given"
+        _check_tracked(self, title)
+        X, Y = (checked(name, array, self._data, self._dtype, title) for name, array in (("X", X), ("Y", Y)))
+        samples = X.shape[-1]
+        self._check_together(title, ("X", "Y"), (self._data, self._data), (X, _for_each(Y, samples)))
+        result = np.empty(samples, self.dtype)
+        for part in _batches(title, samples, batch_size):
+            Y_part = _part(Y, part, samples)
+            Zx, _, terms = self._forward_by_sample(title, (X[..., part], Y_part))
+            _, terms_of_Y = self._call("forward_Y_by_sample", title, (Y_part,))
+            result[part] = terms - terms_of_Y + _gaussian([Zx], len(terms), self._splits)
+        return result
+
+    def sample_given(
+        self, n: int, Y: np.ndarray, *, seed: int | None = None, batch_size: int | None = None
+    ) -> np.ndarray:
+        """Samples of the first lane given the second: `inverse` of Gaussian noise beside `forward_Y(Y)`.
+
+        Args:
+            n: how many.
+            Y: the other lane: one, for all samples, or `n`.
+            seed: the same seed gives the same samples, on either engine and whatever the `batch_size`.
+            batch_size: how many go through at once, which bounds memory; all where it is `None`.
+
+        Returns:
+            Shape `(*spatial, n_channels, n)`, of the network's dtype, with Y's spatial sizes.
+
+        Raises:
+            TypeError: Y is not an array of the network's dtype.
+            ValueError: an argument is out of range, Y has the wrong shape, or ActNorm was never initialised.
+        """
+        title = f"{self._title}.sample_given"
+        n, rng = _count(title, "n", n), _generator(title, seed)
+        parts = _batches(title, n, batch_size)
+        Y = checked("Y", Y, self._data, self._dtype, title)
+        _check_number(title, "Y", Y, n)
+        self._check_initialised(title)
+        spatial = Y.shape[:-2]
+        once = by_sample(self._call("forward_Y", title, (Y,))[0], 1, self._splits) if Y.shape[-1] == 1 else None
+
+        def latent(part: slice) -> tuple[np.ndarray]:
+            if once is None:
+                return self._call("forward_Y", title, (Y[..., part],))
+            samples = part.stop - part.start
+            return (_latent(self, np.repeat(once, samples, axis=1), spatial, samples),)
+
+        return _sample(self, title, n, spatial, rng, parts, 1, latent)[0]
+
+
 class ConditionalDensity:
     """The density of data given a condition. In `SummarizedNet` the condition is the data that is summarised."""
 
@@ -386,15 +457,14 @@ class ConditionalDensity:
         spatial, channels = C.shape[:-2], self._data.channels
         if not self._data.holds((*spatial, channels, 1)):
             raise ValueError(f"{title}: C must belong to data of {self._data.describe()}, got shape {C.shape}")
-        if C.shape[-1] not in (1, n):
-            raise ValueError(f"{title}: C must have one sample, or n = {n}, got shape {C.shape}")
+        _check_number(title, "C", C, n)
         self._check_initialised(title)
         once = self._inverse_condition(title, C) if C.shape[-1] == 1 else None
 
         def condition(part: slice) -> tuple[np.ndarray]:
             return (self._inverse_condition(title, C[..., part]) if once is None else _part(once, part, n),)
 
-        return *_sample(self, title, n, spatial, rng, parts, condition), C
+        return *_sample(self, title, n, spatial, rng, parts, 1, condition), C
 
     def _inverse_condition(self, title: str, C: np.ndarray) -> np.ndarray:
         """The condition as `inverse` takes it: for a network, what `forward` makes of it with any data."""

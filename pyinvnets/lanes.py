@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from .arrays import Space
-from .density import ConditionalDensity, TwoLanesDensity
+from .density import ConditionalDensity, DensityGivenY, TwoLanesDensity
 from .invertible import Invertible
 
 
@@ -65,8 +65,8 @@ class TwoLanes(TwoLanesDensity, Invertible):
         return self._run("backward", (self._latent,) * 4, dZx=dZx, dZy=dZy, Zx=Zx, Zy=Zy)
 
 
-class ConditionalHINT(TwoLanes):
-    """Two lanes, of which `Y` goes its way without `X`: it can be transformed alone."""
+class ConditionalHINT(DensityGivenY, TwoLanes):
+    """Two lanes, of which `Y` goes its way without `X`: it can be transformed alone, and `X` be drawn given it."""
 
     def forward_Y(self, Y: np.ndarray) -> np.ndarray:
         """The latent `Zy` of `Y` alone, as `forward` gives it.

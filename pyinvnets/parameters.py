@@ -80,8 +80,10 @@ def clear_grad(network: Invertible) -> None:
     network._handle.clear_grad()
 
 
-def set_params(network: Invertible, params: Sequence[Parameter | np.ndarray]) -> None:
+def set_params(network: Invertible, params: Sequence[Parameter | np.ndarray | None]) -> None:
     """Copy the values of `params`, in the order of `get_params`, into the network.
+
+    `None` is for an ActNorm that is to be set by the first `forward`.
 
     Raises:
         TypeError: an item is neither a Parameter nor an array of floats.
@@ -91,7 +93,8 @@ def set_params(network: Invertible, params: Sequence[Parameter | np.ndarray]) ->
     if len(params) != len(own):
         raise ValueError(f"{network._title} has {len(own)} parameters, got {len(params)}")
     values = [value.data if isinstance(value, Parameter) else value for value in params]
-    values = [None if v is None else p._checked(v) for p, v in zip(own, values, strict=True)]
+    lazy = network._lazy_names
+    values = [None if v is None and p.name in lazy else p._checked(v) for p, v in zip(own, values, strict=True)]
     _assign(network, values)
 
 

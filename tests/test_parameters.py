@@ -124,6 +124,9 @@ def test_set_params(G, engine):
     assert all((value == 0).all() for value in H.state_dict().values())
     with pytest.raises(ValueError, match="20 parameters, got 1"):
         inv.set_params(H, inv.get_params(G)[:1])
+    with pytest.raises(TypeError, match=r"CL\[1,1\]\.C\.v1 takes a NumPy array of floats.*got NoneType"):
+        inv.set_params(H, [None] * 20)
+    assert all((value == 0).all() for value in H.state_dict().values())
 
 
 def test_astype(G):

@@ -14,7 +14,7 @@ import numpy as np
 
 ENGINES = ("julia", "numpy")
 _chosen: str | None = None
-_warned = False
+_found_no_julia = False
 
 
 class Slot(Protocol):
@@ -29,7 +29,8 @@ class Handle(Protocol):
     """One network or layer. Arrays are checked, column-major and of the network's dtype before they get here.
 
     A mode of `call` is a method of upstream's, or `"forward_by_sample"`: `forward` with the log-determinant of each
-    sample, shape `(n_samples,)` and float64, in place of their mean.
+    sample, shape `(n_samples,)` and float64, in place of their mean; or `"forward_Y_by_sample"`: `forward_Y` with the
+    log-determinants of this lane alone, which upstream leaves out.
     """
 
     parameters: list[tuple[str, Slot]]
@@ -90,17 +91,18 @@ def _checked(name: str, source: str) -> str:
 def _automatic() -> str:
     from . import julia
 
+    global _found_no_julia
+    if _found_no_julia:  # to look takes tens of milliseconds, and one process is to stay on one engine
+        return "numpy"
     if julia.ready():
         return "julia"
-    global _warned
-    if not _warned:
-        _warned = True
-        warnings.warn(
-            "pyinvnets uses its NumPy engine: Julia is not set up here. Run `python -m pyinvnets setup` for the Julia "
-            'engine, or choose engine="numpy" to silence this.',
-            UserWarning,
-            stacklevel=5,
-        )
+    _found_no_julia = True
+    warnings.warn(
+        "pyinvnets uses its NumPy engine: Julia is not set up here. Run `python -m pyinvnets setup` for the Julia "
+        'engine, or choose engine="numpy" to silence this.',
+        UserWarning,
+        stacklevel=5,
+    )
     return "numpy"
 
 

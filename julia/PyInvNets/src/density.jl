@@ -27,14 +27,47 @@ values_of(terms::BySample, samples) = terms.terms
 values_of(term::Real, samples) = fill(Float64(term), samples)
 
 # `forward` of data with its samples on the last axis.
-function forward_by_sample(handle, double, description, count)
+forward_by_sample(handle, double, description, count) =
+    run_by_sample((X...) -> propagate(handle.net, :forward, X...), double, description, count)
+
+forward_Y_by_sample(handle, double, description, count) =
+    run_by_sample(Y -> forward_Y(handle.net, Y), double, description, count)
+
+function run_by_sample(forward, double, description, count)
     arrays = borrow(double, description, count)
     BY_SAMPLE[] = true
     try
-        all_results = checked(() -> propagate(handle.net, :forward, arrays...))
+        all_results = checked(() -> forward(arrays...))
         terms = values_of(last(all_results), size(first(arrays))[end])
         return results((all_results[1:(end-1)]..., terms), arrays)
     finally
         BY_SAMPLE[] = false
     end
+end
+
+# The Y lane alone with its log-determinant. Upstream's `forward_Y` of a network has none, or a wrong one.
+forward_Y(layer::ConditionalLayerHINT, Y) = layer.forward_Y(Y; logdet=true)
+
+forward_Y(net::NetworkConditionalHINT, Y) = forward_Y(net.AN_Y, net.CL, Y)
+
+function forward_Y(norms::AbstractVector, layers::AbstractVector, Y)
+    terms = 0
+    for (norm, layer) in zip(norms, layers)
+        Y, term = norm.forward(Y; logdet=true)
+        Y, term_of_layer = forward_Y(layer, Y)
+        terms += term + term_of_layer
+    end
+    return Y, terms
+end
+
+function forward_Y(net::NetworkMultiScaleConditionalHINT, Y)
+    left, terms = InvertibleNetworks.array_of_array(Y, net.L - 1), 0
+    for i in 1:net.L
+        Y, term = forward_Y(net.AN_Y[i, :], net.CL[i, :], net.squeezer.forward(Y))
+        terms += term
+        if net.split_scales && i < net.L
+            Y, left[i] = tensor_split(Y)
+        end
+    end
+    return net.split_scales ? InvertibleNetworks.cat_states(left, Y) : Y, terms
 end

@@ -96,8 +96,8 @@ class JuliaHandle:
             return self._jacobian(arrays, arguments[len(arguments) // 2])
         if mode == "adjointJacobian":
             return self._adjoint_jacobian(arrays)
-        if mode == "forward_by_sample":
-            return self._run("forward_by_sample", arrays)
+        if mode in ("forward_by_sample", "forward_Y_by_sample"):
+            return self._run(mode, arrays)
         others = (self._engine.operator(a) for a in arguments[len(arrays) :])
         return self._run("call", arrays, mode, *others)
 

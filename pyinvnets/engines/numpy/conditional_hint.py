@@ -17,7 +17,14 @@ from .reversible import Reversible
 from .squeezers import ShuffleLayer
 
 
-class ConditionalLayerHINT(Reversible):
+class ConditionalHINT(Reversible):
+    """Two lanes, of which `y` can be transformed alone: `forward_Y_term` appends the log-determinant of this lane."""
+
+    def forward_Y(self, y):
+        return self.forward_Y_term(y)[0]
+
+
+class ConditionalLayerHINT(ConditionalHINT):
     def __init__(self, rng, n_in, n_hidden, logdet=True, permute=True, **options) -> None:
         self.CL_X = CouplingLayerHINT(rng, n_in, n_hidden, logdet=logdet, **options)
         self.CL_Y = CouplingLayerHINT(rng, n_in, n_hidden, logdet=logdet, **options)
@@ -72,8 +79,8 @@ class ConditionalLayerHINT(Reversible):
         dy, y = self.CL_Y.jacobian(dy, y)
         return dx, dy, x, y
 
-    def forward_Y(self, y):
-        return self.CL_Y.forward_term(self.C_Y.forward(y) if self.permute else y)[0]
+    def forward_Y_term(self, y):
+        return self.CL_Y.forward_term(self.C_Y.forward(y) if self.permute else y)
 
     def inverse_Y(self, y):
         y, _ = self.CL_Y.inverse_term(y)
@@ -115,8 +122,10 @@ class Step:
         dy, y = self.AN_Y.jacobian(dy, y)
         return self.CL.jacobian(dx, dy, x, y)
 
-    def forward_Y(self, y):
-        return self.CL.forward_Y(self.AN_Y.forward_term(y)[0])
+    def forward_Y_term(self, y):
+        y, term = self.AN_Y.forward_term(y)
+        y, term_coupling = self.CL.forward_Y_term(y)
+        return y, term + term_coupling
 
     def inverse_Y(self, y):
         return self.AN_Y.inverse(self.CL.inverse_Y(y))
@@ -139,7 +148,7 @@ def chain(steps, mode, *lanes):
     return lanes
 
 
-class NetworkConditionalHINT(Reversible):
+class NetworkConditionalHINT(ConditionalHINT):
     def __init__(self, rng, n_in, n_hidden, depth, logdet=True, **options) -> None:
         self.steps = [Step(rng, n_in, n_hidden, logdet, **options) for _ in range(depth)]
         self.AN_X, self.AN_Y, self.CL = ([getattr(s, f) for s in self.steps] for f in self.fields)
@@ -162,14 +171,14 @@ class NetworkConditionalHINT(Reversible):
     def jacobian(self, dx, dy, x, y):
         return chain(self.steps, "jacobian", dx, dy, x, y)
 
-    def forward_Y(self, y):
-        return chain(self.steps, "forward_Y", y)[0]
+    def forward_Y_term(self, y):
+        return run(self.steps, "forward_Y_term", y)
 
     def inverse_Y(self, y):
         return chain(self.steps[::-1], "inverse_Y", y)[0]
 
 
-class NetworkMultiScaleConditionalHINT(Reversible, Scales):
+class NetworkMultiScaleConditionalHINT(ConditionalHINT, Scales):
     def __init__(
         self, rng, n_in, n_hidden, L, K, split_scales=False, logdet=True, ndims=2, squeezer=None, **options
     ) -> None:
@@ -203,8 +212,8 @@ class NetworkMultiScaleConditionalHINT(Reversible, Scales):
     def jacobian(self, dx, dy, x, y):
         return self._down(lambda i, *lanes: (*chain(self.steps[i - 1], "jacobian", *lanes), 0.0), dx, dy, x, y)[:-1]
 
-    def forward_Y(self, y):
-        return self._down(lambda i, *lanes: (*chain(self.steps[i - 1], "forward_Y", *lanes), 0.0), y)[0]
+    def forward_Y_term(self, y):
+        return self._down(lambda i, *lanes: run(self.steps[i - 1], "forward_Y_term", *lanes), y)
 
     def inverse_Y(self, y):
         return self._up(lambda i, *lanes: (*chain(self.steps[i - 1][::-1], "inverse_Y", *lanes), 0.0), y)[0]

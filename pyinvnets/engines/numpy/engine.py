@@ -143,6 +143,10 @@ class NumpySlot:
         self._param.set_grad(None if value is None else value.T)
 
 
+BY_SAMPLE_MODES = {"forward_by_sample": "forward", "forward_Y_by_sample": "forward_Y_term"}
+"""The modes of the protocol that give a log-determinant for each sample, by the layers' methods."""
+
+
 class NumpyHandle:
     """One network or layer on the NumPy engine."""
 
@@ -177,8 +181,8 @@ class NumpyHandle:
                 return self._jacobian(arrays)
             if mode == "adjointJacobian":
                 return self._adjoint_jacobian(arrays)
-            if mode == "forward_by_sample":
-                return self._forward_by_sample(arrays)
+            if mode in BY_SAMPLE_MODES:
+                return self._by_sample(BY_SAMPLE_MODES[mode], arrays)
             return self._run(mode, arrays)
 
     def _run(self, mode: str, arrays: tuple) -> tuple:
@@ -192,11 +196,11 @@ class NumpyHandle:
             results = (results,)
         return tuple(outward(r) if isinstance(r, np.ndarray) else r for r in results)
 
-    def _forward_by_sample(self, arrays: tuple) -> tuple:
-        """`forward` with a log-determinant for each sample: layers whose terms are the same for all give one."""
+    def _by_sample(self, mode: str, arrays: tuple) -> tuple:
+        """With a log-determinant for each sample: layers whose terms are the same for all give one."""
         token = BY_SAMPLE.set(True)
         try:
-            *results, terms = self._run("forward", arrays)
+            *results, terms = self._run(mode, arrays)
         finally:
             BY_SAMPLE.reset(token)
         return *results, np.full(arrays[0].shape[-1], terms, np.float64)

@@ -1,0 +1,52 @@
+"""The scripts in examples/ run, on both engines, and what they claim holds."""
+
+from __future__ import annotations
+
+import runpy
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pyinvnets import engines
+
+EXAMPLES = Path(__file__).parents[1] / "examples"
+
+CLAIMS = {
+    "conditional_hint_banana": lambda g: g["divergence"] < 0.1 and max(g["distances"]) < 0.2,
+    "hint_banana": lambda g: g["divergence"] < 0.05 and g["distance"] < 0.05,
+    "hyperbolic": lambda g: g["errors"][64] < 1e-3 and g["after"] < 0.4 * g["before"],
+    "irim": lambda g: g["error"] < 0.7 * g["linear_error"] and g["inverse_error"] < 1e-2,
+    "jacobian": lambda g: g["dot_error"] < 1e-4 and g["errors"][-1] < 0.7 * g["errors"][0],
+    "layers": lambda g: (
+        max(error for error in g["errors"].values() if error is not None) < 1e-12
+        and all(abs(order - 2) < 0.1 for order in g["orders"].values())
+    ),
+    "networks": lambda g: max(g["errors"].values()) < 1e-3 and min(g["falls"].values()) > 0.2,
+    "parameters": lambda g: (
+        max(g["composition_error"], g["copy_error"], g["loaded_error"]) < 1e-6
+        and g["gain"] == pytest.approx(g["X"][..., 0].size * np.log(2), rel=1e-5)
+    ),
+    "tutorial": lambda g: g["loss_l2"][-50:].mean() - g["loss_lgdet"][-50:].mean() < 1.1,
+}
+
+
+def test_every_script_is_here():
+    assert sorted(CLAIMS) == sorted(path.stem for path in EXAMPLES.glob("*.py"))
+
+
+@pytest.mark.parametrize("name", CLAIMS)
+def test_runs(name, engine, tmp_path, monkeypatch, capsys):
+    import matplotlib.pyplot as plt
+
+    plt.switch_backend("agg")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(engines, "_chosen", engine)
+    found = runpy.run_path(str(EXAMPLES / f"{name}.py"))
+    plt.close("all")
+
+    printed = capsys.readouterr().out
+    assert CLAIMS[name](found), printed
+    figures = [path.name for path in tmp_path.iterdir()]
+    assert all(figure in printed and figure.endswith(".png") for figure in figures)
+    assert ("savefig" in (EXAMPLES / f"{name}.py").read_text()) == (len(figures) == 1)

@@ -34,7 +34,9 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m pyinvnets", description="Invertible networks and normalising flows of InvertibleNetworks.jl."
+        prog="python -m pyinvnets",
+        description="Invertible networks and normalising flows of InvertibleNetworks.jl.",
+        epilog="Exit status: 0; 1 where a command failed; 2 for a wrong command line; 130 after Ctrl-C.",
     )
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
@@ -74,13 +76,16 @@ def _parser() -> argparse.ArgumentParser:
 
 
 _FILES = """\
-DATA and CONDITION are .npy files: (n_samples, n_features), or images in PyTorch's layout, (n_samples, n_channels, ny,
-nx), with one to three spatial axes. `-` stands for standard input. What is not of the network's type, float32, is
-converted in memory; a float32 file is read as it is needed and may be larger than memory.
+DATA and CONDITION are .npy files: (n_samples, n_features), or images in
+PyTorch's layout, (n_samples, n_channels, ny, nx), with one to three spatial
+axes; - stands for standard input. Numbers are converted to the network's type,
+float32, in memory; a float32 file is read batch by batch, and may be larger
+than memory.
 """
 _TRAIN = f"""\
-Train a network by maximum likelihood. The weights at the end are those with the smallest validation objective, the
-negative log-likelihood in nats less its constant. After Ctrl-C the weights so far are written, with exit status 130.
+Train a network by maximum likelihood. The weights that are written are those
+with the smallest validation objective, which is the negative log-likelihood in
+nats without the Gaussian's constant; after Ctrl-C those so far.
 
 {_FILES}"""
 _TRAIN_EXAMPLES = """\
@@ -90,11 +95,12 @@ examples:
   python -m pyinvnets train images.npy --network "NetworkGlow(1, 16, 2, 4, split_scales=True)" --epochs 2 --noise 0.02
   python -m pyinvnets train x.npy --condition y.npy --epochs 3 --patience 2 --output conditional.safetensors
   python -m pyinvnets train banana.npy --epochs 2 --seed 1 --checkpoint run.safetensors
-  python -m pyinvnets train banana.npy --epochs 4 --seed 1 --checkpoint run.safetensors --resume
+  python -m pyinvnets train banana.npy --epochs 4 --seed 1 --resume run.safetensors
 """
 _SAMPLE = f"""\
-Draw samples of the network whose weights `train`, or pyinvnets.save, wrote. They come as rows where an image is one
-pixel, and otherwise in PyTorch's layout, of the size of the images that were trained on.
+Draw samples of a network whose weights `train`, or pyinvnets.save, wrote. They
+come in the layout of the data: as rows where an image is one pixel, otherwise
+in PyTorch's layout, of the size of the images that were trained on.
 
 {_FILES}"""
 _SAMPLE_EXAMPLES = """\
@@ -134,7 +140,7 @@ def _add_train(commands: argparse._SubParsersAction) -> None:
     add("--noise", type=_noise, default=0.0, help="standard deviation of noise on the samples (default: 0)")
     add("--seed", type=_seed, help="of weights, batches and noise")
     add("--checkpoint", type=Path, metavar="FILE", help="write all that --resume needs there, after each epoch")
-    add("--resume", action="store_true", help="go on from --checkpoint, to --epochs in all")
+    add("--resume", type=Path, metavar="FILE", help="go on from this checkpoint, to --epochs in all")
     add("--output", type=Path, default=Path("weights.safetensors"), help="weights (default: weights.safetensors)")
     add(
         "--history",
@@ -178,12 +184,12 @@ def _on_files(commands, name: str, purpose: str, description: str, examples: str
         epilog=examples,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--engine", choices=(*ENGINES, "auto"), help="the engine; julia where it is ready")
+    parser.add_argument("--engine", choices=(*ENGINES, "auto"), help="instead of the one that is ready, or named")
     parser.add_argument(
         "--julia-layout",
         action="store_true",
-        help="arrays have their axes in Julia's order, as in Python's pyinvnets, with samples on the last axis: "
-        "(nx, ny, n_channels, n_samples) or (n_features, n_samples)",
+        help="all files have the axes of arrays in pyinvnets, with samples last: (nx, ny, n_channels, n_samples) "
+        "or (n_features, n_samples)",
     )
     return parser
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import bisect
+import math
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +18,7 @@ from .expressions import Expression
 from .files import check_writable
 from .history import History
 from .invertible import Invertible
+from .parameters import get_params
 from .sample_files import STANDARD
 from .training import KEPT, fit
 from .weights import load, save
@@ -35,7 +38,8 @@ def train(options: argparse.Namespace) -> int:
         expression = _with_defaults(expression.name, *(array for _, array in samples))
     G = expression.make(options.engine, options.seed)
     X, *condition = _for_network(G, samples, options.condition)
-    _say(f"Training {G!r}: {G.summary(X.shape).parameters:,} parameters, {X.shape[-1]:,} samples of {X.shape[:-1]}")
+    parameters = sum(math.prod(p.shape) for p in get_params(G))
+    _say(f"Training {G!r}: {parameters:,} parameters, {X.shape[-1]:,} samples of shape {X.shape[:-1]}")
     shown = sys.stderr.isatty()
     history = fit(
         G,
@@ -51,7 +55,7 @@ def train(options: argparse.Namespace) -> int:
         progress=shown,
         callback=None if shown else _say_epoch,
         checkpoint=options.checkpoint,
-        resume=options.checkpoint if options.resume else None,
+        resume=options.resume,
     )
     if history.l2:
         save(G, output)
@@ -71,10 +75,9 @@ def sample(options: argparse.Namespace) -> None:
     G = load(options.weights, engine=options.engine)
     if isinstance(G, TwoLanesDensity):
         raise ValueError(f"{G!r} gives two arrays, which one file cannot hold; write G.sample in Python")
-    condition = _for_network(G, _read(options), options.condition)
-    X = G.sample(
-        options.n, *map(np.asfortranarray, map(np.array, condition)), seed=options.seed, batch_size=options.batch_size
-    )
+    # A copy: an engine may not be given memory that is a file's.
+    condition = [array.copy(order="F") for array in _for_network(G, _read(options), options.condition)]
+    X = G.sample(options.n, *condition, seed=options.seed, batch_size=options.batch_size)
     sample_files.write(options.output, sample_files.from_network(X), julia_layout=options.julia_layout)
 
 
@@ -152,9 +155,11 @@ def _say(text: str) -> None:
 
 def _say_epoch(G: Invertible, history: History) -> None:
     """For a log file, in place of a bar."""
+    first = bisect.bisect_left(history.epoch, history.epochs)
+    objective = np.average(np.subtract(history.l2[first:], history.lgdet[first:]), weights=history.samples[first:])
     validation = history.validation[-1]
     shown = "" if validation is None else f", validation {validation:.4f}"
-    _say(f"epoch {history.epochs}: objective {history.l2[-1] - history.lgdet[-1]:.4f}{shown}")
+    _say(f"epoch {history.epochs}: objective {objective:.4f}{shown}")
 
 
 def _result(history: History, output: Path, history_file: Path) -> str:

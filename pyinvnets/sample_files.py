@@ -30,10 +30,8 @@ def read(path: str, *, julia_layout: bool = False) -> np.ndarray:
             array = np.load(io.BytesIO(sys.stdin.buffer.read()), allow_pickle=False)
         else:
             array = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (ValueError, EOFError) as error:
-        raise ValueError(
-            f"{name} is not a .npy file of numbers, as np.save writes it ({str(error).rstrip('.')})"
-        ) from None
+    except (ValueError, EOFError):
+        raise ValueError(f"{name} is not a whole .npy file of numbers, as np.save writes it") from None
     if not isinstance(array, np.ndarray):
         array.close()
         raise ValueError(f"{name} holds several arrays; expected one, as np.save writes it")

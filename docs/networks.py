@@ -26,7 +26,7 @@ All take `engine=` and `seed=` as well, but for those that are made of networks,
 have Julia's shape and memory order. «A small forward» is what `forward` takes and gives in one small case of
 `pyinvnets/cases.py`; `lgdet` is the log-determinant, a float. `inverse` goes the other way, and `backward` takes
 gradients and results of `forward`; `help(pyinvnets.NetworkGlow.backward)` says more. The name links to upstream's
-source.
+source. `print(G.summary(X.shape))` shows a network layer by layer: output shapes, parameters, memory.
 """
 HEADER = "| name | constructor | arrays and parameters | a small forward | engines | source |\n" + "| --- " * 6 + "|"
 

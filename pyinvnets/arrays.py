@@ -59,7 +59,7 @@ class Space:
         return not (self.vector or other.vector) and all(a is None or b is None or a == b for a, b in pairs)
 
     def holds(self, shape: tuple[int, ...]) -> bool:
-        if 0 in shape:
+        if any(n < 1 for n in shape):
             return False
         if self.vector:
             return len(shape) == 1
@@ -87,11 +87,16 @@ def checked(name: str, array: object, space: Space, dtype: np.dtype | None, owne
         )
     if array.dtype != dtype if dtype else array.dtype not in DTYPES:
         raise TypeError(_dtype_message(name, array.dtype, dtype, owner))
-    if not space.holds(array.shape):
-        raise ValueError(f"{owner}: {name} must have {space.describe()}, got shape {array.shape}")
+    check_shape(name, array.shape, space, owner)
     if array.flags.f_contiguous and array.flags.aligned:
         return array
     return np.array(array, order="F")
+
+
+def check_shape(name: str, shape: tuple[int, ...], space: Space, owner: str) -> None:
+    """Raise ValueError where no array of `space` has this shape."""
+    if not space.holds(shape):
+        raise ValueError(f"{owner}: {name} must have {space.describe()}, got shape {shape}")
 
 
 def _dtype_message(name: str, got: np.dtype, expected: np.dtype | None, owner: str) -> str:

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import csv
 import itertools
+import json
+import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from .files import replaced
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -90,12 +95,31 @@ class History:
             import pandas
         except ImportError:
             raise ImportError("History.to_frame needs pandas; write `pip install pandas`, or use to_dict()") from None
-        columns = self.to_dict()["updates"]
-        last = dict(zip(self._last_updates(), self.validation, strict=True))
-        columns["validation"] = [last.get(update) for update in range(1, len(self.l2) + 1)]
-        return pandas.DataFrame(columns, index=pandas.RangeIndex(1, len(self.l2) + 1, name="update")).astype(
+        return pandas.DataFrame(self._columns(), index=pandas.RangeIndex(1, len(self.l2) + 1, name="update")).astype(
             {"validation": float}
         )
+
+    def write(self, path: str | os.PathLike) -> None:
+        """Write a file: as JSON, what `to_dict` gives, where its name ends with `.json`, and otherwise as CSV, with the
+        columns of `to_frame`.
+
+        Raises:
+            FileNotFoundError: there is no folder for it.
+        """
+        with replaced(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
+            if os.fspath(path).endswith(".json"):
+                json.dump(self.to_dict(), file, indent=1)
+            else:
+                columns = {"update": range(1, len(self.l2) + 1), **self._columns()}
+                writer = csv.writer(file)
+                writer.writerow(columns)
+                writer.writerows(zip(*columns.values(), strict=True))
+
+    def _columns(self) -> dict[str, list]:
+        """A value for each update; `validation` in the last one of its epoch."""
+        last = dict(zip(self._last_updates(), self.validation, strict=True))
+        validation = [last.get(update) for update in range(1, len(self.l2) + 1)]
+        return {**self.to_dict()["updates"], "validation": validation}
 
     def plot(self, axes: list[Axes] | None = None) -> list[Axes]:
         """The training log, with the validation objective after each epoch where there is one.

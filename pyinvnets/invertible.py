@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -12,6 +12,9 @@ from .arrays import DTYPES, Space, checked
 from .density import OneLaneDensity
 from .engines import Handle, get_engine
 from .parameters import Parameter, load_state
+
+if TYPE_CHECKING:
+    from .summary import Summary
 
 _ENGINE_ARGUMENTS = ("engine", "seed")
 
@@ -279,6 +282,45 @@ class Invertible:
         self._uninitialised = any(p.data is None for p in self._lazy)
 
     # Python
+
+    def summary(self, input_shape: tuple[int, ...]) -> Summary:
+        """The layers with the shapes of what they give, their parameters and their memory, as a table when printed.
+
+        The engine computes nothing, and the network stays as it is: an ActNorm that was never used too.
+
+        Args:
+            input_shape: shape of the first argument of `forward`, samples included, since memory grows with them.
+
+        Returns:
+            A `pyinvnets.summary.Summary`.
+
+        Raises:
+            TypeError: it is no tuple of integers.
+            ValueError: it is no shape that `forward` takes.
+
+        >>> import pyinvnets as inv
+        >>> inv.NetworkGlow(1, 8, 2, 1, engine="numpy").summary((8, 8, 1, 16))
+        NetworkGlow(n_in=1, n_hidden=8, L=2, K=1, engine="numpy"), float32
+        <BLANKLINE>
+        layer              name     output shape   parameters   memory
+        input              X        (8, 8, 1, 16)
+        ShuffleLayer                (4, 4, 4, 16)
+        ActNorm            AN[1,1]  (4, 4, 4, 16)           8     32 B
+        CouplingLayerGlow  CL[1,1]  (4, 4, 4, 16)         524  2.0 KiB
+        split                       (4, 4, 2, 16)
+        ShuffleLayer                (2, 2, 8, 16)
+        ActNorm            AN[2,1]  (2, 2, 8, 16)          16     64 B
+        CouplingLayerGlow  CL[2,1]  (2, 2, 8, 16)         968  3.8 KiB
+        join                        (1024,)
+        <BLANKLINE>
+        total                                           1,516  5.9 KiB
+        <BLANKLINE>
+        parameters with gradients: 11.8 KiB
+        states in forward and backward, at any depth: 16.0 KiB
+        """
+        from .summary import summarise
+
+        return summarise(self, input_shape)
 
     @property
     def _title(self) -> str:

@@ -231,7 +231,8 @@ class _Diverged(_Stop):
     """The objective is not finite."""
 
 
-_KEPT = "the network has the last weights that gave a finite objective, or the best by validation"
+KEPT = "the network has the last weights that gave a finite objective, or the best by validation"
+"""The end of `History.stopped` where the objective was not finite."""
 
 
 class _Weights:
@@ -364,7 +365,7 @@ class _Training:
             if self.good is not None:
                 self.good.put_back()
             raise _Diverged(
-                f"the objective of update {number} is {l2 - lgdet} (l2 {l2}, log-determinant {lgdet}); {_KEPT}"
+                f"the objective of update {number} is {l2 - lgdet} (l2 {l2}, log-determinant {lgdet}); {KEPT}"
             )
         if self.good is None:
             self.good = _Weights(self.G)
@@ -405,7 +406,7 @@ class _Training:
             samples += n
         if not math.isfinite(total):
             self.good.put_back()
-            raise _Diverged(f"after update {len(self.history.l2)} the objective is {total / samples}; {_KEPT}")
+            raise _Diverged(f"after update {len(self.history.l2)} the objective is {total / samples}; {KEPT}")
         return None if self.held_out is None else total / samples
 
     def _compare(self, validation: float) -> None:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from . import activations
+from .files import replaced
 from .invertible import Invertible
 
 _FORMAT = "pyinvnets-1"
@@ -36,17 +36,9 @@ def write(path: str | os.PathLike, arrays: dict[str, np.ndarray], metadata: dict
     """Write a safetensors file beside its place and move it there."""
     from safetensors.numpy import save_file
 
-    path = Path(path)
     arrays = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
-    os.close(descriptor)
-    try:
+    with replaced(path) as temporary:
         save_file(arrays, temporary, metadata)
-        os.chmod(temporary, 0o666 & ~_umask())
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise
 
 
 def load(path: str | os.PathLike, *, engine: str | None = None) -> Invertible:
@@ -60,7 +52,7 @@ def load(path: str | os.PathLike, *, engine: str | None = None) -> Invertible:
     metadata, state = read(path, _FORMAT, "pyinvnets.save")
     try:
         constructor = json.loads(metadata["constructor"])
-        kind = _kinds()[constructor["class"]]
+        kind = kinds()[constructor["class"]]
         arguments = {k: _decode(v, engine) for k, v in constructor["arguments"].items()}
         dtype, spatial = metadata["dtype"], json.loads(metadata["spatial"])
     except (KeyError, TypeError, json.JSONDecodeError) as error:
@@ -97,7 +89,8 @@ def read(path: str | os.PathLike, form: str, writer: str) -> tuple[dict[str, str
     return metadata, state
 
 
-def _kinds() -> dict[str, type[Invertible]]:
+def kinds() -> dict[str, type[Invertible]]:
+    """All networks and layers by name."""
     from . import composite, layers, networks, reversal
 
     return {
@@ -128,16 +121,10 @@ def _decode(value: Any, engine: str | None) -> Any:
     kind = getattr(activations, value["class"], None)
     if kind is not None:
         return kind(**value["arguments"])
-    return _kinds()[value["class"]]._make({k: _decode(v, engine) for k, v in value["arguments"].items()}, engine)
+    return kinds()[value["class"]]._make({k: _decode(v, engine) for k, v in value["arguments"].items()}, engine)
 
 
 def versions() -> str:
     from . import __version__
 
     return json.dumps({"pyinvnets": __version__, "numpy": np.__version__})
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

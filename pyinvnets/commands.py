@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from . import batches, sample_files
-from .density import ConditionalDensity, TwoLanesDensity
+from .density import ConditionalDensity, DensityGivenY, TwoLanesDensity
 from .expressions import Expression
 from .files import check_writable
 from .history import History
@@ -73,11 +73,12 @@ def sample(options: argparse.Namespace) -> None:
     else:
         check_writable(options.output)
     G = load(options.weights, engine=options.engine)
-    if isinstance(G, TwoLanesDensity):
+    if isinstance(G, TwoLanesDensity) and not isinstance(G, DensityGivenY):
         raise ValueError(f"{G!r} gives two arrays, which one file cannot hold; write G.sample in Python")
     # A copy: an engine may not be given memory that is a file's.
     condition = [array.copy(order="F") for array in _for_network(G, _read(options), options.condition)]
-    X = G.sample(options.n, *condition, seed=options.seed, batch_size=options.batch_size)
+    draw = G.sample_given if isinstance(G, DensityGivenY) else G.sample
+    X = draw(options.n, *condition, seed=options.seed, batch_size=options.batch_size)
     sample_files.write(options.output, sample_files.from_network(X), julia_layout=options.julia_layout)
 
 
@@ -96,9 +97,10 @@ def log_prob(options: argparse.Namespace) -> None:
 def _log_probs(G: Invertible, arrays: list[np.ndarray], batch_size: int) -> Iterator[np.ndarray]:
     """Batch by batch; a condition may be one for all."""
     n = arrays[0].shape[-1]
+    evaluate = G.log_prob_given if isinstance(G, DensityGivenY) else G.log_prob
     for first in range(0, n, batch_size):
         chosen = np.arange(first, min(first + batch_size, n))
-        yield G.log_prob(*(batches.read((a,), chosen if a.shape[-1] > 1 else chosen[:1] * 0)[0] for a in arrays))
+        yield evaluate(*(batches.read((a,), chosen if a.shape[-1] > 1 else chosen[:1] * 0)[0] for a in arrays))
 
 
 # Data

@@ -114,12 +114,22 @@ class TestAll:
             np.load("one.npy"), G.log_prob(np.load("s.npy")[:, :, None, None].T, C[..., :1]), rtol=1e-5
         )
 
-    def test_two_lanes(self, capsys):
+    def test_hint_given_the_condition(self):
         np.save("y.npy", np.load("x.npy") + 1)
-        assert run("train x.npy --condition y.npy --network NetworkConditionalHINT --epochs 1 --output w") == 0
+        assert run("train x.npy --condition y.npy --network NetworkConditionalHINT --epochs 1 --seed 1 --output w") == 0
         assert run("log-prob w x.npy --condition y.npy --output l.npy") == 0
-        assert np.load("l.npy").shape == (300,)
-        refused("sample w -n 3 --condition y.npy --output s.npy", "gives two arrays", capsys)
+        assert run("sample w -n 300 --condition y.npy --seed 3 --output s.npy") == 0
+        G = inv.load("w", engine="numpy")
+        X, Y = (np.load(f).astype(np.float32)[:, :, None, None].T for f in ("x.npy", "y.npy"))
+        np.testing.assert_allclose(np.load("l.npy"), G.log_prob_given(X, Y), rtol=1e-5)
+        np.testing.assert_allclose(np.load("s.npy"), G.sample_given(300, Y, seed=3)[0, 0].T, rtol=1e-5)
+
+    def test_two_lanes(self, capsys):
+        G = inv.reverse(inv.NetworkConditionalHINT(2, 4, 1, engine="numpy", seed=1))
+        X = np.load("x.npy").astype(np.float32)[:, :, None, None].T
+        G.forward(X, X)
+        inv.save(G, "w")
+        refused("sample w -n 3 --condition x.npy --output s.npy", "gives two arrays", capsys)
 
     def test_examples_of_help(self, capsys):
         """All that `--help` shows as examples, in its order."""

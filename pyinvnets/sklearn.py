@@ -43,10 +43,10 @@ class _FlowEstimator(BaseEstimator):
         *,
         n_hidden: int = 32,
         K: int = 8,
-        epochs: int = 300,
+        epochs: int = 200,
         batch_size: int = 64,
-        learning_rate: float = 3e-3,
-        noise: float = 0.1,
+        learning_rate: float = 5e-3,
+        noise: float | str = "auto",
         validation: float = 0.1,
         patience: int | None = None,
         engine: str | None = "numpy",
@@ -84,7 +84,7 @@ class _FlowEstimator(BaseEstimator):
             epochs=self.epochs,
             batch_size=self.batch_size,
             learning_rate=CosineDecay(self.learning_rate, updates),
-            noise=self.noise,
+            noise=_noise(*X.shape, n_cond) if self.noise == "auto" else self.noise,
             clip_norm=_CLIP,
             validation=self.validation,
             patience=self.patience,
@@ -98,12 +98,16 @@ class _FlowEstimator(BaseEstimator):
         return validate_data(self, X, reset=False, dtype=self.flow_.network.dtype)
 
 
+def _noise(n_samples: int, n_features: int, n_cond: int) -> float:
+    return n_samples ** (-2 / (n_features + n_cond + 4)) / 2
+
+
 def _seed(rng: np.random.RandomState) -> int:
     return int(rng.randint(2**31 - 1))
 
 
 class FlowDensity(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixin, _FlowEstimator):
-    """A density that is learnt by a normalising flow (GLOW), on any data of two features or more.
+    """The density of data with two features or more, learnt by a normalising flow (GLOW).
 
     Features are standardised inside; densities are those of the data as it is given. `transform` gives latents,
     which are standard Gaussian where the density fits.
@@ -115,7 +119,8 @@ class FlowDensity(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixi
         batch_size: rows of a batch.
         learning_rate: of Adam at the start; it falls along half a cosine.
         noise: standard deviation of the Gaussian noise that is added to the standardised data in training. It
-            smooths the density, as a kernel's bandwidth does: more for few data and many features.
+            smooths the density, as a kernel's bandwidth does. `"auto"` is half the square of Scott's bandwidth,
+            `n_samples**(-2 / (n_features + 4)) / 2`: more for few data and many features.
         validation: the part of the data that is held out to choose the weights; 0 for none.
         patience: stop after so many epochs without a better validation objective.
         engine: `"numpy"`, `"julia"` or `"auto"`. NumPy's starts at once, also in the processes of joblib.
@@ -127,6 +132,9 @@ class FlowDensity(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixi
         scaler_: the `StandardScaler`.
         history_: the `History` of the training.
         n_features_in_, feature_names_in_: as scikit-learn has them.
+
+    Source: Rothfuss et al. (2019), «Noise Regularization for Conditional Density Estimation»,
+    https://arxiv.org/abs/1907.08982, for the noise.
 
     >>> from sklearn.datasets import make_moons
     >>> X, _ = make_moons(200, noise=0.1, random_state=0)
@@ -201,7 +209,8 @@ class FlowRegressor(RegressorMixin, _FlowEstimator):
     Args:
         n_hidden, K, epochs, batch_size, learning_rate, validation, patience, engine, random_state, verbose: as for
             `FlowDensity`.
-        noise: standard deviation of the Gaussian noise that is added to the standardised outputs in training.
+        noise: standard deviation of the Gaussian noise that is added to the standardised outputs in training; for
+            `"auto"` features and outputs count together.
 
     Attributes:
         flow_: the `VectorFlow` of the standardised outputs, given the standardised `X`.

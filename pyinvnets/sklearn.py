@@ -7,6 +7,7 @@ They need scikit-learn: `pip install 'pyinvnets[sklearn]'`.
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -22,13 +23,14 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils import check_array, check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from . import constructors as check
 from .optimisers import CosineDecay
 from .parameters import named_params
 from .vectors import VectorFlow
 
 _DTYPES = [np.float64, np.float32]
 _CLIP = 5.0
-"""The largest norm of a gradient: a rare, far row else undoes many updates."""
+"""The largest norm of the gradient: else a rare row far away undoes many updates."""
 _DRAWS = 200
 """How many samples a prediction is the mean of."""
 _BATCH = 100_000
@@ -67,9 +69,12 @@ class _FlowEstimator(BaseEstimator):
 
     def _train(self, X: np.ndarray, condition: np.ndarray | None, rng: np.random.RandomState) -> None:
         """Make `flow_` and fit it to standardised rows; sets `history_`."""
+        # A search over parameters gives NumPy's integers.
+        n_hidden, K, epochs, batch_size = map(operator.index, (self.n_hidden, self.K, self.epochs, self.batch_size))
+        check.counts(type(self).__name__, epochs=epochs, batch_size=batch_size)
         n_cond = 0 if condition is None else condition.shape[1]
         seed = _seed(rng)
-        flow = VectorFlow(X.shape[1], n_cond=n_cond, n_hidden=self.n_hidden, K=self.K, engine=self.engine, seed=seed)
+        flow = VectorFlow(X.shape[1], n_cond=n_cond, n_hidden=n_hidden, K=K, engine=self.engine, seed=seed)
         flow.network.astype(X.dtype)
         if n_cond:
             # A standardised condition needs no ActNorm, and a feature that never varies would have none.
@@ -77,12 +82,12 @@ class _FlowEstimator(BaseEstimator):
             parameters["AN_C.s"].data = np.ones(n_cond, X.dtype)
             parameters["AN_C.b"].data = np.zeros(n_cond, X.dtype)
         flow.forward(X, condition)  # ActNorm is set from all of the data: a small batch may not vary in every feature.
-        updates = self.epochs * -(-round(len(X) * (1 - self.validation)) // self.batch_size)
+        updates = epochs * -(-round(len(X) * (1 - self.validation)) // batch_size)
         self.history_ = flow.fit(
             X,
             condition,
-            epochs=self.epochs,
-            batch_size=self.batch_size,
+            epochs=epochs,
+            batch_size=batch_size,
             learning_rate=CosineDecay(self.learning_rate, updates),
             noise=_noise(*X.shape, n_cond) if self.noise == "auto" else self.noise,
             clip_norm=_CLIP,

@@ -65,8 +65,10 @@ def test_in_pipelines_and_searches():
     X, _ = correlated(200)
     pipeline = make_pipeline(MaxAbsScaler(), FlowDensity(**SMALL, epochs=2, random_state=0))
     assert np.isfinite(cross_val_score(pipeline, X, cv=2)).all()
-    search = GridSearchCV(FlowDensity(**SMALL, epochs=2, random_state=0), {"noise": [0.1, 100.0]}, cv=2).fit(X)
-    assert search.best_params_ == {"noise": 0.1}
+    search = GridSearchCV(
+        FlowDensity(**SMALL, epochs=2, random_state=0), {"noise": [0.1, 100.0], "K": np.arange(2, 3)}, cv=2
+    )
+    assert search.fit(X).best_params_ == {"noise": 0.1, "K": 2}
     names = pipeline.fit(X).get_feature_names_out()
     assert list(names) == ["flowdensity0", "flowdensity1"]
 
@@ -76,6 +78,7 @@ def test_in_pipelines_and_searches():
     [
         (lambda: FlowDensity().fit(np.zeros((5, 1))), "minimum of 2 is required"),
         (lambda: FlowDensity().fit(np.eye(5)[:, :3] * [1, 0, 1]), r"feature\(s\) 1 never vary"),
+        (lambda: FlowDensity(batch_size=0).fit(np.eye(5)), "batch_size must be at least 1, got 0"),
         (lambda: FlowRegressor().fit(np.eye(5), np.ones(5)), r"output\(s\) 0 never vary"),
     ],
 )

@@ -115,7 +115,8 @@ class FlowDensity(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixi
     """The density of data with two features or more, learnt by a normalising flow (GLOW).
 
     Features are standardised inside; densities are those of the data as it is given. `transform` gives latents,
-    which are standard Gaussian where the density fits.
+    which are standard Gaussian where the density fits. Where features nearly determine each other, less `noise` than
+    the default may fit better.
 
     Args:
         n_hidden: number of hidden features of the residual blocks.

@@ -64,6 +64,7 @@ from .optimisers import SGD, Adam, AdamW, CosineDecay, ExponentialDecay
 from .parameters import Parameter, clear_grad, get_params, named_params, set_params
 from .reversal import reverse
 from .training import fit
+from .vectors import VectorFlow
 from .weights import load, save
 
 __version__ = "0.1.0"
@@ -109,6 +110,7 @@ __all__ = [
     "Sigmoid2Layer",
     "SigmoidLayer",
     "SummarizedNet",
+    "VectorFlow",
     "WaveletLayer",
     "clear_grad",
     "fit",

@@ -1,0 +1,227 @@
+"""Flows over plain vectors: a row is a sample. To GLOW a vector is an image of one pixel."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .activations import ActivationFunction, Sigmoid2Layer
+from .arrays import Space
+from .history import History
+from .invertible import Invertible, OneLane
+from .lanes import Conditional
+from .networks import NetworkConditionalGlow, NetworkGlow
+from .training import fit
+
+
+class VectorFlow:
+    """A normalising flow on rows: GLOW on images of one pixel.
+
+    Arrays: data and latents `(n_samples, n_features)`, condition `(n_samples, n_cond)`, of the network's dtype. They
+    are not copied where they are C-contiguous.
+
+    Args:
+        n_features: number of features, two or more.
+        n_cond: number of features of the condition; 0 for a flow without one.
+        n_hidden: number of hidden features of the residual blocks.
+        K: number of flow steps.
+        activation: of the coupling layers' scale.
+        engine: `"julia"`, `"numpy"` or `"auto"`; see `use_engine`.
+        seed: seed of the initial weights.
+
+    Attributes:
+        network: the `NetworkGlow`, with a condition the `NetworkConditionalGlow`. `inv.save(flow.network, path)`
+            writes it, `inv.VectorFlow.of(inv.load(path))` is the flow again.
+
+    Raises:
+        TypeError, ValueError: unfit arguments.
+
+    >>> import pyinvnets as inv
+    >>> X = np.random.default_rng(1).standard_normal((600, 3), dtype=np.float32) ** 3
+    >>> flow = inv.VectorFlow(3, engine="numpy", seed=1)
+    >>> history = flow.fit(X, epochs=2, batch_size=60, seed=1, progress=False)
+    >>> flow.log_prob(X).shape, flow.sample(5, seed=2).shape
+    ((600,), (5, 3))
+    """
+
+    network: Invertible
+
+    def __init__(
+        self,
+        n_features: int,
+        *,
+        n_cond: int = 0,
+        n_hidden: int = 32,
+        K: int = 8,
+        activation: ActivationFunction = Sigmoid2Layer(),
+        engine: str | None = None,
+        seed: int | None = None,
+    ) -> None:
+        if n_features == 1:
+            raise ValueError(
+                "VectorFlow: n_features must be at least 2, got 1: a coupling layer changes some features as the "
+                "others say. Give the data a second feature, such as standard normal noise"
+            )
+        # A kernel of three would be eight ninths padding.
+        options = {"k1": 1, "p1": 0, "activation": activation, "engine": engine, "seed": seed}
+        if n_cond:
+            self.network = NetworkConditionalGlow(n_features, n_cond, n_hidden, 1, K, **options)
+        else:
+            self.network = NetworkGlow(n_features, n_hidden, 1, K, **options)
+        _spread(self.network, seed)
+
+    @classmethod
+    def of(cls, network: Invertible) -> VectorFlow:
+        """The flow on rows of a network that takes images of one pixel; it is shared, not copied.
+
+        Raises:
+            TypeError: it is no network over one array, with or without a condition.
+            ValueError: it does not take images of one pixel.
+        """
+        if not isinstance(network, (OneLane, Conditional)):
+            raise TypeError(f"VectorFlow.of: expected a network over one array, got {network!r}")
+        space = network._data
+        if network._is_flat or not space.ndims or not space.holds((*(1,) * space.ndims, space.channels, 1)):
+            raise ValueError(f"VectorFlow.of: expected a network that takes images of one pixel, got {network!r}")
+        flow = cls.__new__(cls)
+        flow.network = network
+        return flow
+
+    def fit(self, X: np.ndarray, condition: np.ndarray | None = None, **options: Any) -> History:
+        """Train in place by maximum likelihood.
+
+        Args:
+            X: data.
+            condition: as many rows.
+            options: those of `inv.fit`, such as `epochs` and `batch_size`; `validation` may be rows too.
+
+        Returns:
+            The history.
+
+        Raises:
+            TypeError, ValueError: as `inv.fit`.
+        """
+        held_out = options.get("validation")
+        if isinstance(held_out, (np.ndarray, tuple)):
+            X_held_out, C_held_out = held_out if isinstance(held_out, tuple) else (held_out, None)
+            options["validation"] = self._images("fit", X_held_out, C_held_out)
+        return fit(self.network, *self._images("fit", X, condition), **options)
+
+    def forward(self, X: np.ndarray, C: np.ndarray | None = None) -> tuple[np.ndarray, float]:
+        """From data to latent.
+
+        Returns:
+            `(Z, lgdet)`: latents, and the mean of the log-determinant.
+
+        Raises:
+            TypeError, ValueError: unfit arrays.
+        """
+        Z, *_, lgdet = self.network.forward(*self._images("forward", X, C))
+        return _rows(Z), lgdet
+
+    def inverse(self, Z: np.ndarray, C: np.ndarray | None = None) -> np.ndarray:
+        """From latent to data.
+
+        Args:
+            Z: latents.
+            C: the condition as it is given to `forward`.
+
+        Raises:
+            TypeError, ValueError: unfit arrays; ValueError also before the first `forward`.
+        """
+        network, title = self.network, "VectorFlow.inverse"
+        Z, *condition = self._images("inverse", Z, C)
+        network._check_initialised(title)
+        return _rows(network.inverse(Z, *(network._inverse_condition(title, array) for array in condition)))
+
+    def log_prob(self, X: np.ndarray, C: np.ndarray | None = None, *, batch_size: int | None = None) -> np.ndarray:
+        """Log-density of each row, in nats.
+
+        Args:
+            X: data.
+            C: condition, for each row or one for all.
+            batch_size: how many go through at once, which bounds memory; all where it is `None`.
+
+        Returns:
+            Shape `(n_samples,)`.
+
+        Raises:
+            TypeError, ValueError: unfit arrays; ValueError also before the first `forward`.
+        """
+        return self.network.log_prob(*self._images("log_prob", X, C), batch_size=batch_size)
+
+    def sample(
+        self, n: int, C: np.ndarray | None = None, *, seed: int | None = None, batch_size: int | None = None
+    ) -> np.ndarray:
+        """Samples of the density.
+
+        Args:
+            n: how many.
+            C: condition, one for all or `n`.
+            seed: the same seed gives the same samples, on either engine.
+            batch_size: as for `log_prob`.
+
+        Returns:
+            Shape `(n, n_features)`.
+
+        Raises:
+            TypeError, ValueError: unfit arguments; ValueError also before the first `forward`.
+        """
+        return _rows(self.network.sample(n, **self._given("sample", C), seed=seed, batch_size=batch_size))
+
+    def sample_and_log_prob(
+        self, n: int, C: np.ndarray | None = None, *, seed: int | None = None, batch_size: int | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """`X = sample(n, C, ...)`, and `log_prob(X, C)`.
+
+        Raises:
+            TypeError, ValueError: as `sample`.
+        """
+        given = self._given("sample_and_log_prob", C)
+        X, log_prob = self.network.sample_and_log_prob(n, **given, seed=seed, batch_size=batch_size)
+        return _rows(X), log_prob
+
+    def __repr__(self) -> str:
+        return f"VectorFlow.of({self.network!r})"
+
+    def _images(self, method: str, X: np.ndarray, C: np.ndarray | None) -> tuple[np.ndarray, ...]:
+        """Rows as images of one pixel, without a copy."""
+        X = _image(f"VectorFlow.{method}", "X", X, self.network._data)
+        return X, *self._condition(method, C)
+
+    def _given(self, method: str, C: np.ndarray | None) -> dict[str, Any]:
+        """What the network's `sample` needs to know of the image, or its condition."""
+        condition = self._condition(method, C)
+        return {"C": condition[0]} if condition else {"spatial": (1,) * self.network._data.ndims}
+
+    def _condition(self, method: str, C: np.ndarray | None) -> tuple[np.ndarray, ...]:
+        if isinstance(self.network, Conditional) != (C is not None):
+            needed = "needs a condition too" if C is None else "takes no condition"
+            raise ValueError(f"VectorFlow.{method}: {self.network!r} {needed}")
+        return () if C is None else (_image(f"VectorFlow.{method}", "the condition", C, self.network._condition),)
+
+
+def _spread(network: Invertible, seed: int | None) -> None:
+    """Initial weights for few features. A block ends in a ReLU: of one feature and no bias half of its outputs would
+    be zero on a whole half-line, many of them for good. All are made positive, with kinks here and there."""
+    rng = np.random.default_rng(seed)
+    for p in network._parameters:
+        if p.name.endswith(".RB.W3"):
+            p.data[...] = 0.3 * np.abs(p.data)
+        elif p.name.endswith(".RB.b1"):
+            p.data[...] = rng.uniform(-1, 1, p.data.shape)
+
+
+def _image(title: str, name: str, rows: Any, space: Space) -> np.ndarray:
+    if not isinstance(rows, np.ndarray):
+        raise TypeError(f"{title}: {name} must be a NumPy array, got {type(rows).__name__}")
+    if rows.ndim != 2 or rows.shape[1] != space.channels or not len(rows):
+        raise ValueError(
+            f"{title}: {name} must have shape (n_samples, {space.channels}), a row for each sample, got {rows.shape}"
+        )
+    return rows.reshape(*rows.shape, *(1,) * space.ndims).T
+
+
+def _rows(images: np.ndarray) -> np.ndarray:
+    return images.T.reshape(images.shape[-1], -1)

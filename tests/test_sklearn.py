@@ -1,0 +1,131 @@
+"""The scikit-learn estimators: its own checks, and densities against the truth."""
+
+from __future__ import annotations
+
+import pickle
+
+import numpy as np
+import pytest
+from sklearn.datasets import make_moons
+from sklearn.model_selection import GridSearchCV, cross_val_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import MaxAbsScaler
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from pyinvnets.sklearn import FlowDensity, FlowRegressor
+
+# Few steps and epochs for the sake of time; of a regressor the checks also ask for a score.
+SMALL = {"K": 2, "n_hidden": 16}
+
+
+@parametrize_with_checks([FlowDensity(**SMALL, epochs=2), FlowRegressor(**SMALL, epochs=60)])
+@pytest.mark.filterwarnings("default")
+def test_scikit_learns_own_checks(estimator, check):
+    check(estimator)
+
+
+def correlated(n, seed=0):
+    """A Gaussian of unequal scales, and its log-density."""
+    z = np.random.default_rng(seed).standard_normal((n, 2))
+    X = np.column_stack([100 + 10 * z[:, 0], 0.01 * (0.8 * z[:, 0] + 0.6 * z[:, 1])])
+    return X, -np.square(z).sum(axis=1) / 2 - np.log(2 * np.pi) - np.log(10 * 0.01 * 0.6)
+
+
+def test_density(engine):
+    """That of the data as given, scales included; latents are Gaussian, samples are like the data."""
+    (X, _), (test, log_density) = correlated(1000), correlated(1000, seed=1)
+    density = FlowDensity(K=3, n_hidden=8, epochs=20, noise=0, engine=engine, random_state=0).fit(X)
+    assert abs(density.score(test) - log_density.mean()) < 0.1
+    Z = density.transform(test)
+    np.testing.assert_allclose(density.inverse_transform(Z), test, rtol=1e-9)
+    np.testing.assert_allclose(np.cov(Z.T), np.eye(2), atol=0.2)
+    samples = density.sample(5000, random_state=1)
+    np.testing.assert_allclose(samples.mean(axis=0), X.mean(axis=0), rtol=0.05, atol=1e-3)
+    np.testing.assert_allclose(samples.std(axis=0), X.std(axis=0), rtol=0.1)
+    assert np.array_equal(samples, density.sample(5000, random_state=1))
+
+
+def test_density_integrates_to_one():
+    X, _ = make_moons(300, noise=0.1, random_state=0)
+    density = FlowDensity(**SMALL, epochs=20, random_state=0).fit(X)
+    x, dx = np.linspace(-4, 5, 400, retstep=True)
+    grid = np.stack(np.meshgrid(x, x), axis=-1).reshape(-1, 2)
+    assert np.exp(density.score_samples(grid)).sum() * dx**2 == pytest.approx(1, abs=1e-3)
+
+
+def test_pickle_and_dtype():
+    X = correlated(100)[0].astype(np.float32)
+    density = FlowDensity(**SMALL, epochs=2, random_state=0).fit(X)
+    assert density.flow_.network.dtype == density.transform(X).dtype == density.sample(2).dtype == np.float32
+    again = pickle.loads(pickle.dumps(density))
+    np.testing.assert_array_equal(again.score_samples(X), density.score_samples(X))
+
+
+def test_in_pipelines_and_searches():
+    X, _ = correlated(200)
+    pipeline = make_pipeline(MaxAbsScaler(), FlowDensity(**SMALL, epochs=2, random_state=0))
+    assert np.isfinite(cross_val_score(pipeline, X, cv=2)).all()
+    search = GridSearchCV(
+        FlowDensity(**SMALL, epochs=2, random_state=0), {"noise": [0.1, 100.0], "K": np.arange(2, 3)}, cv=2
+    )
+    assert search.fit(X).best_params_ == {"noise": 0.1, "K": 2}
+    names = pipeline.fit(X).get_feature_names_out()
+    assert list(names) == ["flowdensity0", "flowdensity1"]
+
+
+@pytest.mark.parametrize(
+    ("fit", "message"),
+    [
+        (lambda: FlowDensity().fit(np.zeros((5, 1))), "minimum of 2 is required"),
+        (lambda: FlowDensity().fit(np.eye(5)[:, :3] * [1, 0, 1]), r"feature\(s\) 1 never vary"),
+        (lambda: FlowDensity(batch_size=0).fit(np.eye(5)), "batch_size must be at least 1, got 0"),
+        (lambda: FlowRegressor().fit(np.eye(5), np.ones(5)), r"output\(s\) 0 never vary"),
+    ],
+)
+def test_errors(fit, message):
+    with pytest.raises(ValueError, match=message):
+        fit()
+
+
+def heteroscedastic(n, seed):
+    """A wave whose noise grows with x: the data, the mean, the standard deviation."""
+    rng = np.random.default_rng(seed)
+    x = rng.uniform(-1, 1, n)
+    mean, std = 20 + np.sin(3 * x), 0.1 + 0.2 * (x + 1)
+    return x[:, None], mean + std * rng.standard_normal(n), mean, std
+
+
+def test_regressor(engine):
+    X, y, _, _ = heteroscedastic(1000, seed=0)
+    test, y_test, mean, std = heteroscedastic(500, seed=1)
+    regressor = FlowRegressor(K=3, n_hidden=16, epochs=60, noise=0.05, engine=engine, random_state=0).fit(X, y)
+    assert np.sqrt(np.square(regressor.predict(test) - mean).mean()) < 0.1
+    assert np.abs(np.log(regressor.predict_std(test) / std)).mean() < 0.2
+    best = (-np.square((y_test - mean) / std) / 2 - np.log(std) - np.log(2 * np.pi) / 2).mean()
+    assert abs(regressor.log_prob(test, y_test).mean() - best) < 0.1
+    samples = regressor.sample(test[:3], 4000, random_state=1)
+    assert samples.shape == (3, 4000)
+    np.testing.assert_allclose(samples.mean(axis=1), regressor.predict(test[:3]), atol=0.05)
+    np.testing.assert_allclose(samples.std(axis=1), regressor.predict_std(test[:3]), rtol=0.1)
+
+
+def test_single_output_integrates_to_one():
+    X, y, _, _ = heteroscedastic(300, seed=0)
+    regressor = FlowRegressor(**SMALL, epochs=30, random_state=0).fit(X, y)
+    grid, step = np.linspace(15, 25, 2000, retstep=True)
+    density = np.exp(regressor.log_prob(np.full((2000, 1), 0.3), grid))
+    assert density.sum() * step == pytest.approx(1, abs=1e-3)
+
+
+def test_several_outputs():
+    """Their dependence is learnt too; a feature of X that never varies does no harm."""
+    rng = np.random.default_rng(0)
+    X = np.column_stack([rng.uniform(-1, 1, 1000), np.ones(1000)])
+    noise = rng.standard_normal((1000, 2)) * 0.3
+    Y = X[:, :1] * [1, -2] + noise @ [[1, 0.8], [0, 0.6]]
+    regressor = FlowRegressor(K=4, n_hidden=16, epochs=40, noise=0, random_state=0).fit(X, Y)
+    assert regressor.score(X, Y) > 0.7
+    assert regressor.log_prob(X, Y).shape == (1000,)
+    samples = regressor.sample(X[:1], 2000, random_state=0)
+    assert samples.shape == (1, 2, 2000)
+    assert np.corrcoef(samples[0])[0, 1] == pytest.approx(0.8, abs=0.1)

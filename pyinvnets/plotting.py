@@ -1,7 +1,7 @@
-"""Plots of flows: training, samples, latents, densities. Each draws on `ax`, a new figure where it is `None`, and
-returns it.
+"""Plots of flows: training, samples, latents, densities, images. Each draws on `ax`, a new figure where it is `None`,
+and returns it.
 
-Two-dimensional samples have Julia's shape, `(1, 1, 2, n_samples)`.
+Two-dimensional samples have Julia's shape, `(1, 1, 2, n_samples)`, images `(nx, ny, 1 or 3, n_samples)`.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from matplotlib.axes import Axes
 
 TARGET, GENERATED, LATENT = "tab:blue", "tab:orange", "black"
@@ -211,4 +213,104 @@ def _scatter(ax: Axes, X: np.ndarray, count: int, color: str, label: str) -> Non
 def _labelled(ax: Axes, letter: str, title: str) -> Axes:
     ax.set(xlabel=f"${letter}_1$", ylabel=f"${letter}_2$", title=title)
     ax.legend(loc="upper center")
+    return ax
+
+
+# Images
+
+
+def image_grid(
+    X: np.ndarray, *, columns: int | None = None, limits: tuple[float, float] | None = None, ax: Axes | None = None
+) -> Axes:
+    """Images side by side, row after row.
+
+    The first axis of `X` runs to the right and the second one down, so that a PyTorch batch `(N, C, H, W)` is the
+    right way up after `.T`.
+
+    Args:
+        X: grey or RGB images, `(nx, ny, 1 or 3, n_samples)`.
+        columns: images in a row; as many as there are rows, or one more, where it is `None`.
+        limits: the values of black and of white, for RGB those of no and full colour; by default the smallest and the
+            largest value of `X`.
+        ax: see above.
+
+    Raises:
+        ValueError: X has another shape or no samples, or columns is not positive.
+    """
+    pictures = _pictures("image_grid", X)
+    n, height, width, channels = pictures.shape
+    columns = math.ceil(math.sqrt(n)) if columns is None else columns
+    if columns < 1:
+        raise ValueError(f"image_grid: columns must be 1 or more, got {columns}")
+    rows = -(-n // columns)
+    # One picture with a gap of one pixel between images draws much faster than axes for each image.
+    grid = np.full((rows * (height + 1) - 1, columns * (width + 1) - 1, channels), np.nan)
+    for i, picture in enumerate(pictures):
+        top, left = i // columns * (height + 1), i % columns * (width + 1)
+        grid[top : top + height, left : left + width] = picture
+    return _show(_axes(ax), grid, limits or _range(X))
+
+
+def posterior_images(
+    samples: np.ndarray, *, truth: np.ndarray | None = None, axes: Sequence[Axes] | None = None
+) -> list[Axes]:
+    """Posterior samples of one image: the truth where it is known, the mean, the standard deviation, three samples.
+
+    All but the standard deviation share one scale of values, that of the truth, or of the mean.
+
+    Args:
+        samples: grey or RGB images, `(nx, ny, 1 or 3, n_samples)`; see `image_grid`.
+        truth: `(nx, ny, 1 or 3, 1)`.
+        axes: five axes, six with a truth.
+
+    Raises:
+        ValueError: samples or truth have another shape, or there are fewer than three samples.
+    """
+    pictures = _pictures("posterior_images", samples)
+    if len(pictures) < 3:
+        raise ValueError(f"posterior_images: expected three samples or more, got {len(pictures)}")
+    if truth is not None and truth.shape != (*samples.shape[:3], 1):
+        raise ValueError(f"posterior_images: truth must have shape {(*samples.shape[:3], 1)}, got {truth.shape}")
+    mean = pictures.mean(axis=0)
+    # Of RGB images the root of the mean variance of the three channels.
+    deviation = np.sqrt(pictures.var(axis=0, ddof=1).mean(axis=-1, keepdims=True))
+    shown = [("Mean", mean), ("Standard deviation", deviation)]
+    shown += [(f"Sample {i + 1}", pictures[i]) for i in range(3)]
+    if truth is not None:
+        shown.insert(0, ("Truth", _pictures("posterior_images", truth)[0]))
+    limits = _range(mean if truth is None else truth)
+    if axes is None:
+        import matplotlib.pyplot as plt
+
+        axes = plt.subplots(1, len(shown), figsize=(1.8 * len(shown), 2.2), layout="constrained")[1]
+    for ax, (title, picture) in zip(axes, shown, strict=True):
+        if picture is deviation:
+            _show(ax, picture, (0, float(deviation.max())), "viridis")
+            ax.figure.colorbar(ax.images[0], ax=ax, location="bottom", shrink=0.8)
+        else:
+            _show(ax, picture, limits)
+        ax.set_title(title)
+    return list(axes)
+
+
+def _pictures(title: str, X: np.ndarray) -> np.ndarray:
+    """Images as matplotlib has them, `(n_samples, ny, nx, n_channels)`."""
+    if X.ndim != 4 or X.shape[2] not in (1, 3) or not X.shape[3]:
+        raise ValueError(f"{title}: expected images of shape (nx, ny, 1 or 3, n_samples), got {X.shape}")
+    return X.transpose(3, 1, 0, 2)
+
+
+def _range(X: np.ndarray) -> tuple[float, float]:
+    return float(X.min()), float(X.max())
+
+
+def _show(ax: Axes, picture: np.ndarray, limits: tuple[float, float], colours: str = "gray") -> Axes:
+    low, high = limits
+    if picture.shape[-1] == 1:
+        ax.imshow(picture[..., 0], vmin=low, vmax=high, cmap=colours, interpolation="nearest")
+    else:
+        gaps = np.isnan(picture).all(axis=-1, keepdims=True)
+        colour = np.clip((picture - low) / (high - low or 1), 0, 1)
+        ax.imshow(np.where(gaps, 1, colour), interpolation="nearest")
+    ax.set_axis_off()
     return ax

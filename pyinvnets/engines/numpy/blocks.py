@@ -15,7 +15,7 @@ import numpy as np
 
 from .activations import GaLUlayer, ReLUlayer
 from .convolution import geometry
-from .layout import flat, per_channel
+from .layout import flat, per_channel, samples_last, samples_second
 from .params import glorot_uniform, zeros
 
 
@@ -55,14 +55,14 @@ class ResidualBlock:
         outer = geometry(x.shape[2:], *self.outer)
         inner = geometry(outer.out, *self.inner)
         skip = self._skip_matrix(inner)
-        x1 = outer.gather(x)
+        x1 = outer.gather(samples_last(x))
         y1 = outer.matrix(self.W1.data) @ x1
         y1 += per_channel(self.b1.data)
-        x2 = inner.gather(self.activation.forward(y1).reshape(-1, samples, *outer.out))
+        x2 = inner.gather(self.activation.forward(y1).reshape(-1, *outer.out, samples))
         y2 = skip @ x2
         y2 += per_channel(self.b2.data)
         x3 = self.activation.forward(y2)
-        y3 = outer.scatter(outer.matrix(self.W3.data).T @ x3, samples)
+        y3 = samples_second(outer.scatter(outer.matrix(self.W3.data).T @ x3, samples))
         return self.ending.forward(y3), (outer, inner, skip, x1, y1, x2, y2, x3, y3)
 
     def backward(self, delta, saved):
@@ -70,7 +70,7 @@ class ResidualBlock:
         samples = y3.shape[1]
         gate = self.activation.gate
         d3 = gate(delta, y3) if self.ending is self.activation else self.ending.backward(delta, y3)
-        d3 = outer.gather(d3)
+        d3 = outer.gather(samples_last(d3))
         outer.matrix_gradient(x3, d3, self.W3.grad_out())
         d2 = gate(outer.matrix(self.W3.data) @ d3, y2)
         inner.matrix_gradient(d2, x2, self.W2.grad_out())
@@ -78,19 +78,19 @@ class ResidualBlock:
         d1 = gate(flat(inner.scatter(skip.T @ d2, samples)), y1)
         outer.matrix_gradient(d1, x1, self.W1.grad_out())
         d1.sum(axis=1, out=self.b1.grad_out())
-        return outer.scatter(outer.matrix(self.W1.data).T @ d1, samples)
+        return samples_second(outer.scatter(outer.matrix(self.W1.data).T @ d1, samples))
 
     def jacobian(self, dx, x):
         """The derivative along `dx` and the parameters' tangents, and the output."""
         output, (outer, inner, skip, x1, y1, x2, y2, x3, y3) = self.forward_save(x)
         samples = x.shape[1]
         gate = self.activation.gate
-        d1 = outer.matrix(self.W1.data) @ outer.gather(dx) + outer.matrix(self.W1.tangent) @ x1
+        d1 = outer.matrix(self.W1.data) @ outer.gather(samples_last(dx)) + outer.matrix(self.W1.tangent) @ x1
         d1 += per_channel(self.b1.tangent)
-        d2 = skip @ inner.gather(gate(d1, y1).reshape(-1, samples, *outer.out)) + inner.matrix(self.W2.tangent) @ x2
+        d2 = skip @ inner.gather(gate(d1, y1).reshape(-1, *outer.out, samples)) + inner.matrix(self.W2.tangent) @ x2
         d2 += per_channel(self.b2.tangent)
         columns = outer.matrix(self.W3.data).T @ gate(d2, y2) + outer.matrix(self.W3.tangent).T @ x3
-        d3 = outer.scatter(columns, samples)
+        d3 = samples_second(outer.scatter(columns, samples))
         return gate(d3, y3) if self.ending is self.activation else self.ending.jacobian(d3, y3), output
 
 

@@ -14,7 +14,7 @@ from .params import glorot_uniform
 
 def _reflections(*vectors: np.ndarray) -> list[np.ndarray]:
     identity = np.eye(len(vectors[0]), dtype=vectors[0].dtype)
-    return [identity - (2 / (v @ v)) * np.outer(v, v) for v in vectors]
+    return [identity - (2 / (v @ v)) * (v[:, None] * v) for v in vectors]
 
 
 def _vector_gradient(v: np.ndarray, d_reflection: np.ndarray) -> np.ndarray:

@@ -3,15 +3,18 @@
 A convolution gathers the pixels under each tap of its kernel into columns and multiplies once; its adjoint
 multiplies first and scatters the columns back. Kernels have NNlib's layout, `(n_out, n_in, *kernel)` here, and
 are flipped, as in a true convolution.
+
+Here samples come last, `(n_channels, *spatial, n_samples)`: what a tap moves is then whole rows of pixels of all
+samples, long enough to copy fast however small the images.
 """
 
 from __future__ import annotations
 
 import functools
 import itertools
+import math
 
 import numpy as np
-from numpy.lib.stride_tricks import as_strided
 
 
 class Geometry:
@@ -26,6 +29,8 @@ class Geometry:
         self.taps = tuple(self._useful_taps(n, k, o) for n, k, o in zip(spatial, kernel, self.out, strict=True))
         self.n_taps = tuple(t.stop - t.start for t in self.taps)
         self.all_taps = self.n_taps == kernel
+        self.inside = (slice(None), *(slice(padding, padding + n) for n in spatial))
+        self.windows = [self._window(taps) for taps in itertools.product(*(range(t.start, t.stop) for t in self.taps))]
         self.pointwise = all(
             t == 1 and n == o and (n == 1 or (stride == 1 and k == 1))
             for t, n, o, k in zip(self.n_taps, spatial, self.out, kernel, strict=True)
@@ -36,6 +41,13 @@ class Geometry:
             tap for tap in range(k) if any(0 <= o * self.stride - self.padding + (k - 1 - tap) < n for o in range(out))
         ]
         return slice(useful[0], useful[-1] + 1) if useful else slice(0, 0)
+
+    def _window(self, taps: tuple[int, ...]) -> tuple[slice, ...]:
+        """The padded image's pixels under one tap."""
+        starts = (self._offset(axis, tap) for axis, tap in enumerate(taps))
+        return slice(None), *(
+            slice(s, s + self.stride * (o - 1) + 1, self.stride) for s, o in zip(starts, self.out, strict=True)
+        )
 
     def _offset(self, axis: int, tap: int) -> int:
         return self.kernel[axis] - 1 - tap
@@ -56,47 +68,36 @@ class Geometry:
         used[...] = (left @ columns.T).reshape(used.shape)
 
     def gather(self, x: np.ndarray) -> np.ndarray:
-        """Columns `(n_channels * taps, n_samples * pixels out)` of an image `(n_channels, n_samples, *spatial)`."""
+        """Columns `(n_channels * taps, pixels out * n_samples)` of an image `(n_channels, *spatial, n_samples)`."""
         if self.pointwise:
             return x.reshape(len(x), -1)
-        channels, samples = x.shape[:2]
-        p = self.padding
-        if p:
-            padded = np.zeros((channels, samples, *(n + 2 * p for n in self.spatial)), x.dtype)
-            padded[(..., *(slice(p, p + n) for n in self.spatial))] = x
-            x = padded
-        elif not x.flags.c_contiguous:
-            x = np.ascontiguousarray(x)
-        first = x[(..., *(slice(self._offset(i, t.start), None) for i, t in enumerate(self.taps)))]
-        windows = as_strided(
-            first,
-            shape=(channels, *self.n_taps, samples, *self.out),
-            strides=(
-                x.strides[0],
-                *(-s for s in x.strides[2:]),
-                x.strides[1],
-                *(s * self.stride for s in x.strides[2:]),
+        channels, samples = len(x), x.shape[-1]
+        padded = self._padded(channels, samples, x.dtype)
+        padded[self.inside] = x
+        by_channel, *by_pixel, by_sample = padded.strides
+        windows = np.ndarray(
+            (channels, *self.n_taps, *self.out, samples),
+            x.dtype,
+            buffer=padded,
+            offset=sum(
+                stride * self._offset(i, t.start) for i, (t, stride) in enumerate(zip(self.taps, by_pixel, strict=True))
             ),
-            writeable=False,
+            strides=(by_channel, *(-s for s in by_pixel), *(s * self.stride for s in by_pixel), by_sample),
         )
-        return windows.reshape(channels * int(np.prod(self.n_taps)), -1)
+        return windows.reshape(channels * math.prod(self.n_taps), -1)
 
     def scatter(self, columns: np.ndarray, samples: int) -> np.ndarray:
-        """The adjoint of `gather`: `(n_channels, n_samples, *spatial)`."""
+        """The adjoint of `gather`: `(n_channels, *spatial, n_samples)`."""
         if self.pointwise:
-            return columns.reshape(-1, samples, *self.spatial)
-        p = self.padding
-        columns = columns.reshape(-1, *self.n_taps, samples, *self.out)
-        padded = np.zeros((len(columns), samples, *(n + 2 * p for n in self.spatial)), columns.dtype)
-        for index in itertools.product(*map(range, self.n_taps)):
-            starts = [self._offset(i, self.taps[i].start + t) for i, t in enumerate(index)]
-            window = (
-                slice(s, s + self.stride * (o - 1) + 1, self.stride) for s, o in zip(starts, self.out, strict=True)
-            )
-            padded[(..., *window)] += columns[(slice(None), *index)]
-        if not p:
-            return padded
-        return np.ascontiguousarray(padded[(..., *(slice(p, p + n) for n in self.spatial))])
+            return columns.reshape(-1, *self.spatial, samples)
+        columns = columns.reshape(-1, math.prod(self.n_taps), *self.out, samples)
+        padded = self._padded(len(columns), samples, columns.dtype)
+        for tap, window in enumerate(self.windows):
+            padded[window] += columns[:, tap]
+        return padded[self.inside]
+
+    def _padded(self, channels: int, samples: int, dtype: np.dtype) -> np.ndarray:
+        return np.zeros((channels, *(n + 2 * self.padding for n in self.spatial), samples), dtype)
 
 
 @functools.lru_cache(maxsize=256)

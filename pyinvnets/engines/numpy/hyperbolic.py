@@ -11,7 +11,7 @@ import numpy as np
 
 from .activations import ReLUlayer
 from .convolution import geometry
-from .layout import per_channel
+from .layout import per_channel, samples_last, samples_second
 from .params import glorot_uniform, zeros
 from .squeezers import HaarLayer
 
@@ -47,7 +47,7 @@ class HyperbolicLayer:
     def _convolve(self, x):
         """What the force needs: the geometry, the kernel's matrix, the columns of `x`, and their convolution."""
         shape = geometry(x.shape[2:], *self.kernel)
-        matrix, columns = shape.matrix(self.W.data), shape.gather(x)
+        matrix, columns = shape.matrix(self.W.data), shape.gather(samples_last(x))
         convolved = matrix @ columns
         convolved += per_channel(self.b.data)
         return shape, matrix, columns, convolved
@@ -56,7 +56,7 @@ class HyperbolicLayer:
         """`-alpha W' relu(W x + b)`, and what its gradient needs."""
         shape, matrix, columns, convolved = self._convolve(x)
         hidden = _RELU.forward(convolved)
-        force = shape.scatter(matrix.T @ hidden, x.shape[1])
+        force = samples_second(shape.scatter(matrix.T @ hidden, x.shape[1]))
         force *= -self.alpha
         return force, (shape, matrix, columns, convolved, hidden)
 
@@ -69,7 +69,7 @@ class HyperbolicLayer:
 
     def backward(self, d_curr, d_new, x_curr, x_new):
         force, (shape, matrix, columns, convolved, hidden) = self._force(x_curr)
-        d_columns = shape.gather(d_new) * -self.alpha
+        d_columns = shape.gather(samples_last(d_new)) * -self.alpha
         d_convolved = _RELU.gate(matrix @ d_columns, convolved)
         shape.matrix_gradient(
             np.concatenate((hidden, d_convolved), axis=1),
@@ -77,16 +77,16 @@ class HyperbolicLayer:
             self.W.grad_out(),
         )
         d_convolved.sum(axis=1, out=self.b.grad_out())
-        d_curr = d_curr + 2 * d_new + shape.scatter(matrix.T @ d_convolved, x_curr.shape[1])
+        d_curr = d_curr + 2 * d_new + samples_second(shape.scatter(matrix.T @ d_convolved, x_curr.shape[1]))
         return self._restore(-d_new, d_curr, 2 * x_curr - x_new + force, x_curr)
 
     def jacobian(self, d_prev, d_curr, x_prev, x_curr):
         d_prev, d_curr, x_prev, x_curr = self._resize(d_prev, d_curr, x_prev, x_curr)
         force, (shape, matrix, columns, convolved, hidden) = self._force(x_curr)
         d_matrix = shape.matrix(self.W.tangent)
-        d_convolved = matrix @ shape.gather(d_curr) + d_matrix @ columns + per_channel(self.b.tangent)
+        d_convolved = matrix @ shape.gather(samples_last(d_curr)) + d_matrix @ columns + per_channel(self.b.tangent)
         d_columns = matrix.T @ _RELU.gate(d_convolved, convolved) + d_matrix.T @ hidden
-        d_force = -self.alpha * shape.scatter(d_columns, x_curr.shape[1])
+        d_force = -self.alpha * samples_second(shape.scatter(d_columns, x_curr.shape[1]))
         return d_curr, 2 * d_curr - d_prev + d_force, x_curr, 2 * x_curr - x_prev + force
 
 

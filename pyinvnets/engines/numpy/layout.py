@@ -36,3 +36,18 @@ def flat(array: np.ndarray) -> np.ndarray:
 
 def per_channel(vector: np.ndarray) -> np.ndarray:
     return vector[:, None]
+
+
+# By the number of axes: looking them up is faster than making the tuple, which counts for small arrays.
+_TO_LAST = {n: (0, *range(2, n), 1) for n in (3, 4, 5)}
+_TO_SECOND = {n: (0, n - 1, *range(1, n - 1)) for n in (3, 4, 5)}
+
+
+def samples_last(x: np.ndarray) -> np.ndarray:
+    """A view `(n_channels, ..., nx, n_samples)`."""
+    return x.transpose(_TO_LAST[x.ndim])
+
+
+def samples_second(x: np.ndarray) -> np.ndarray:
+    """The inverse of `samples_last`, contiguous."""
+    return np.ascontiguousarray(x.transpose(_TO_SECOND[x.ndim]))

@@ -43,7 +43,7 @@ class Posterior(nn.Module):
 
 model = Posterior()
 optimiser = torch.optim.Adam(model.parameters(), 2e-3)
-updates = 2000
+updates = 1200
 schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, updates)
 for update in range(updates):
     loss = -model.log_prob(*simulate(256)).mean()

@@ -13,8 +13,8 @@ from pyinvnets.sklearn import FlowDensity, FlowRegressor
 X, _ = make_moons(1000, noise=0.1, random_state=0)
 
 # A density. Its score is the mean log-likelihood, so that it can be cross-validated, in a pipeline or a search.
-print("held-out log-likelihoods:", cross_val_score(FlowDensity(random_state=0), X, cv=3))
-search = GridSearchCV(FlowDensity(epochs=50, random_state=0), {"noise": [0.02, 0.5]}, cv=2).fit(X)
+print("held-out log-likelihoods:", cross_val_score(FlowDensity(epochs=50, random_state=0), X, cv=3))
+search = GridSearchCV(FlowDensity(epochs=20, random_state=0), {"noise": [0.02, 0.5]}, cv=2).fit(X)
 print("less noise or more in training:", search.best_params_)
 density = FlowDensity(random_state=0).fit(X)
 

@@ -15,6 +15,7 @@ from .activations import (
     WaveletLayer,
 )
 from .composite import Sequential, SummarizedNet
+from .devices import DeviceArray, cpu, gpu, gpu_available
 from .engines import use_engine
 from .engines.julia import JuliaError, init
 from .flux import FluxBlock
@@ -82,6 +83,7 @@ __all__ = [
     "CouplingLayerGlow",
     "CouplingLayerHINT",
     "CouplingLayerIRIM",
+    "DeviceArray",
     "ExpClampLayer",
     "ExponentialDecay",
     "FluxBlock",
@@ -110,8 +112,11 @@ __all__ = [
     "SummarizedNet",
     "WaveletLayer",
     "clear_grad",
+    "cpu",
     "fit",
     "get_params",
+    "gpu",
+    "gpu_available",
     "grad_log_likelihood",
     "grad_mse",
     "init",

@@ -16,10 +16,12 @@ from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
 import numpy as np
 
-from .arrays import checked
+from .devices import DeviceArray
 
 if TYPE_CHECKING:
     from .invertible import Invertible
+
+Array = np.ndarray | DeviceArray
 
 # The elements of each sample
 
@@ -103,27 +105,43 @@ def _image_size(network: Invertible, title: str, spatial: tuple[int, ...] | None
 def _log_prob(network: Invertible, title: str, arrays: tuple[np.ndarray, ...], batch_size: int | None) -> np.ndarray:
     """Of data, and perhaps a condition of as many samples or of one, all checked."""
     samples = arrays[0].shape[-1]
-    result = np.empty(samples, network.dtype)
+    result = _room(network, (samples,))
     for part in _batches(title, samples, batch_size):
         inputs = tuple(_part(array, part, samples) for array in arrays)
         *outputs, terms = network._forward_by_sample(title, inputs)
-        result[part] = terms + _gaussian(outputs[: network._lanes], len(terms), network._splits)
+        result[..., part] = terms + _gaussian(outputs[: network._lanes], terms.size, network._splits)
     return result
 
 
 def _part(array: np.ndarray, part: slice, samples: int) -> np.ndarray:
     if array.shape[-1] == samples:
         return array[..., part]
-    return np.asfortranarray(np.repeat(array, part.stop - part.start, axis=-1))
+    return _repeated(array, part.stop - part.start)
 
 
-def _gaussian(latents: list[np.ndarray], samples: int, splits: int) -> np.ndarray:
+def _repeated(array: Array, samples: int) -> Array:
+    if isinstance(array, DeviceArray):
+        return array.repeated(samples)
+    return np.asfortranarray(np.repeat(array, samples, axis=-1))
+
+
+def _room(network: Invertible, shape: tuple[int, ...]) -> Array:
+    return network._placed(np.empty(shape, network.dtype, order="F"))
+
+
+def _gaussian(latents: list[Array], samples: int, splits: int) -> Array:
     """Log-density of the standard Gaussian at each sample."""
-    result = np.zeros(samples)
-    for latent in latents:
-        elements = by_sample(latent, samples, splits).astype(np.float64, copy=False)
-        result -= np.einsum("ij,ij->j", elements, elements) / 2 + len(elements) * math.log(2 * math.pi) / 2
-    return result
+    return sum(
+        -_half_squares(latent, samples, splits) - latent.size // samples * math.log(2 * math.pi) / 2
+        for latent in latents
+    )
+
+
+def _half_squares(latent: Array, samples: int, splits: int) -> Array:
+    if isinstance(latent, DeviceArray):
+        return latent.half_squares(samples, splits)
+    elements = by_sample(latent, samples, splits).astype(np.float64, copy=False)
+    return np.einsum("ij,ij->j", elements, elements) / 2
 
 
 def _sample(
@@ -137,12 +155,13 @@ def _sample(
 ) -> tuple[np.ndarray, ...]:
     """Data for latents drawn sample by sample, so that a seed gives the same samples in batches of any size."""
     data = (*spatial, network._data.channels)
-    results = tuple(np.empty((*data, n), network.dtype, order="F") for _ in range(network._lanes))
+    results = tuple(_room(network, (*data, n)) for _ in range(network._lanes))
     for part in parts:
         samples = part.stop - part.start
         numbers = rng.standard_normal((samples, network._lanes, math.prod(data))).astype(network.dtype, copy=False)
         latents = tuple(
-            _latent(network, numbers[:, lane].T, spatial, samples, network._splits) for lane in range(network._lanes)
+            network._placed(_latent(network, numbers[:, lane].T, spatial, samples, network._splits))
+            for lane in range(network._lanes)
         )
         inverted = network._call("inverse", title, (*latents, *condition(part)))
         for result, array in zip(results, inverted, strict=True):
@@ -340,8 +359,8 @@ class ConditionalDensity:
         """
         title = f"{self._title}.log_prob"
         _check_tracked(self, title)
-        X = checked("X", X, self._data, self._dtype, title)
-        C = checked("C", C, self._condition, self._dtype, title)
+        X = self._checked_one("X", X, self._data, title)
+        C = self._checked_one("C", C, self._condition, title)
         self._check_together(title, ("X", "C"), (self._data, self._condition), (X, _for_each(C, X.shape[-1])))
         return _log_prob(self, title, (X, C), batch_size)
 
@@ -382,7 +401,7 @@ class ConditionalDensity:
         """The samples, and `C` as it was checked."""
         n, rng = _count(title, "n", n), _generator(title, seed)
         parts = _batches(title, n, batch_size)
-        C = checked("C", C, self._condition, self._dtype, title)
+        C = self._checked_one("C", C, self._condition, title)
         spatial, channels = C.shape[:-2], self._data.channels
         if not self._data.holds((*spatial, channels, 1)):
             raise ValueError(f"{title}: C must belong to data of {self._data.describe()}, got shape {C.shape}")
@@ -400,12 +419,12 @@ class ConditionalDensity:
         """The condition as `inverse` takes it: for a network, what `forward` makes of it with any data."""
         if not self._transforms_condition:
             return C
-        X = np.zeros((*C.shape[:-2], self._data.channels, C.shape[-1]), self._dtype, order="F")
+        X = self._placed(np.zeros((*C.shape[:-2], self._data.channels, C.shape[-1]), self._dtype, order="F"))
         return self._forward_by_sample(title, (X, C))[1]
 
 
-def _for_each(C: np.ndarray, samples: int) -> np.ndarray:
-    return np.broadcast_to(C, (*C.shape[:-1], samples)) if C.shape[-1] == 1 else C
+def _for_each(C: Array, samples: int) -> Array:
+    return _repeated(C, samples) if C.shape[-1] == 1 else C
 
 
 class NoDensity:

@@ -451,6 +451,7 @@ class NetworkLoop(NoDensity, Invertible):
 
     upstream = "src/networks/invertible_network_irim.jl"
     _no_density = "it solves an inverse problem"
+    _no_gpu = "its link function and its operator are Python's, which run on the CPU"
 
     def __init__(
         self,

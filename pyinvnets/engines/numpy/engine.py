@@ -146,6 +146,8 @@ class NumpySlot:
 class NumpyHandle:
     """One network or layer on the NumPy engine."""
 
+    on_gpu = False
+
     def __init__(self, layer) -> None:
         self._layer = layer
         names, params = zip(*walk(self._layer), strict=True)

@@ -201,7 +201,11 @@ def cpu(X: Any) -> np.ndarray:
     Raises:
         TypeError, ValueError: as `gpu`.
     """
-    return X if isinstance(X, np.ndarray) else gpu(X).numpy()
+    if isinstance(X, np.ndarray):
+        return X
+    if not is_on_gpu(X):
+        raise TypeError(f"cpu: X must be an array on the GPU or a NumPy array, got {type(X).__name__}")
+    return gpu(X).numpy()
 
 
 def is_on_gpu(X: Any) -> bool:

@@ -80,6 +80,8 @@ class TestWithoutGPU:
     def test_cpu_gives_a_numpy_array_back(self):
         X = np.zeros((2, 3))
         assert inv.cpu(X) is X
+        with pytest.raises(TypeError, match="cpu: X must be"):
+            inv.cpu([1.0])
 
     @pytest.mark.parametrize("X", [[1.0, 2.0], np.zeros((2, 2), np.int32)])
     def test_what_cannot_go_there(self, X):

@@ -70,12 +70,11 @@ class DeviceChecks:
             assert_same(got, expected, "backward")
         for p in inv.get_params(G):
             assert_close(p.grad.numpy(), gradients[p.name], BOUND, p.name)
-        assert_same(as_tuple(G.cpu().forward(*inputs))[:0], (), "")
-        for got, expected in zip(as_tuple(G.forward(*inputs)), forward, strict=True):
+        for got, expected in zip(as_tuple(G.cpu().forward(*inputs)), forward, strict=True):
             assert_close(got, expected, BOUND, "back on the CPU")
 
     def test_the_first_forward_initialises_on_the_device(self):
-        X = batch((8, 4, 3, 5))
+        X = batch((8, 4, 3, 4))
         G, H = (inv.NetworkGlow(3, 4, 2, 2, engine="julia", seed=1).astype(np.float64) for _ in range(2))
         expected = G.forward(X)
         assert_same(H.gpu().forward(inv.gpu(X)), expected, "forward")
@@ -206,7 +205,8 @@ class DeviceChecks:
         assert_close(A.sum_of_squares(), (a * a).sum(), BOUND, "sum of squares")
         C = A.copy()
         C *= 2.0
-        assert_same((C, A, A[..., 1:3], A[..., :0]), (2 * a, a, a[..., 1:3], a[..., :0]), "views")
+        assert_same((C, A, A[..., 1:3]), (2 * a, a, a[..., 1:3]), "views")
+        assert A[..., 4:].numpy().shape == (3, 2, 0)
         with pytest.raises(TypeError, match=r"\.numpy\(\)"):
             np.asarray(A)
         with pytest.raises(TypeError):

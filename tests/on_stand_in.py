@@ -1,5 +1,5 @@
-"""The checks of device_checks.py on JLArrays in place of a GPU's arrays. test_devices.py runs this in a process of its
-own, because Julia stays changed."""
+"""The checks of device_checks.py on JLArrays in place of a GPU's arrays, in a process of its own, because Julia stays
+changed. All of them, which takes some minutes to compile: `python -m pytest tests/on_stand_in.py`."""
 
 from __future__ import annotations
 
@@ -9,9 +9,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from device_checks import DeviceChecks, batch, glow
+from comparison import assert_close
+from device_checks import BOUND, DeviceChecks, batch, glow
 
 import pyinvnets as inv
+
+pytestmark = pytest.mark.julia
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -43,7 +46,7 @@ class TestStandIn(DeviceChecks):
         expected = G.forward(X)[0]
         producer = Producer()
         Z, _ = G.gpu().forward(producer)
-        assert np.array_equal(Z.numpy(), expected)
+        assert_close(Z.numpy(), expected, BOUND, "forward")
         view = inv.gpu(producer)[..., 2:]
         view *= 0.0
         assert not X[..., 2:].any() and X[..., :2].all()

@@ -108,8 +108,10 @@ class TestWithoutGPU:
 
 @pytest.mark.julia
 def test_on_a_stand_in():
+    """Of the networks those that split alone: each compiles much."""
+    chosen = "not test_a_network or (Glow and split)"
     run = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-x", "tests/on_stand_in.py"],
+        [sys.executable, "-m", "pytest", "-q", "-x", "-k", chosen, "tests/on_stand_in.py"],
         cwd=ROOT,
         env=os.environ | {"PYTHONPATH": str(ROOT)},
         capture_output=True,

@@ -8,7 +8,7 @@ from device_checks import DeviceChecks, batch, glow
 
 import pyinvnets as inv
 
-pytestmark = pytest.mark.gpu
+pytestmark = [pytest.mark.gpu, pytest.mark.julia]
 
 
 def address(X):

@@ -7,7 +7,6 @@ import gc
 import weakref
 from pathlib import Path
 
-import numpy as np
 import pytest
 from comparison import assert_close
 from device_checks import BOUND, DeviceChecks, batch, glow

@@ -41,6 +41,10 @@ class CompositeHandle:
         self._last._handle.spatial = value
 
     @property
+    def parts(self) -> Iterator[Invertible]:
+        return iter(self._parts.values())
+
+    @property
     def on_gpu(self) -> bool:
         return self._last._handle.on_gpu
 

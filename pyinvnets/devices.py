@@ -17,6 +17,7 @@ from .engines import julia
 if TYPE_CHECKING:
     from .engines.julia.engine import Bridge
 
+ON_THE_CPU = "upstream squeezes it by Wavelets.jl, which computes on the CPU; leave it there"
 TYPES = {"<f4": np.dtype(np.float32), "<f8": np.dtype(np.float64)}
 
 
@@ -261,6 +262,10 @@ def check_movable(network: Any) -> None:
             f'{title}: only networks of the Julia engine run on a GPU; make it with engine="julia" and write '
             "G.load_state_dict(this.state_dict())"
         )
-    if network._no_gpu:
-        raise ValueError(f"{title}: {network._no_gpu}")
+    from .activations import WaveletLayer  # needs this module
+
+    for part in (network, *getattr(network._handle, "parts", ())):
+        reason = ON_THE_CPU if isinstance(part.arguments.get("squeezer"), WaveletLayer) else part._no_gpu
+        if reason:
+            raise ValueError(f"{title}: {reason}")
     _engine(title)

@@ -11,6 +11,8 @@ from comparison import assert_close
 import pyinvnets as inv
 from pyinvnets.cases import CASES, Run, as_tuple
 
+ON_THE_CPU = "NetworkLoop", "NetworkMultiScaleHINT"
+"""Networks that cannot be on a GPU."""
 BOUND = 1e-9
 """On float64: a GPU sums in another order."""
 
@@ -49,7 +51,7 @@ class Foreign:
 
 
 class DeviceChecks:
-    @pytest.mark.parametrize("name", [name for name in CASES if not name.startswith("NetworkLoop")])
+    @pytest.mark.parametrize("name", [name for name in CASES if not name.startswith(ON_THE_CPU)])
     def test_a_network_computes_what_it_does_on_the_cpu(self, name):
         run = Run(CASES[name], "julia")
         G, inputs = run.network, run.inputs
@@ -231,5 +233,12 @@ class DeviceChecks:
             H.adjoint_jacobian(inv.gpu(X), inv.gpu(X))
         with pytest.raises(ValueError, match=r"inv\.reverse\(G\.cpu\(\)\)"):
             inv.reverse(inv.ActNorm(3, engine="julia").gpu())
+        for network in (
+            inv.NetworkMultiScaleHINT(1, 4, 2, 1, engine="julia"),
+            inv.NetworkGlow(3, 4, 2, 2, squeezer=inv.WaveletLayer(), engine="julia"),
+            inv.Sequential(inv.NetworkGlow(3, 4, 2, 2, squeezer=inv.WaveletLayer(), engine="julia")),
+        ):
+            with pytest.raises(ValueError, match=r"Wavelets\.jl"):
+                network.gpu()
         with pytest.raises(ValueError, match="Python's"):
             inv.NetworkLoop(4, 4, 2, lambda eta: eta, engine="julia").gpu()

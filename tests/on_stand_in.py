@@ -1,5 +1,5 @@
 """The checks of device_checks.py on JLArrays in place of a GPU's arrays, in a process of its own, because Julia stays
-changed. All of them, which takes some minutes to compile: `python -m pytest tests/on_stand_in.py`."""
+changed. All of them, in a minute or two: `python -m pytest tests/on_stand_in.py`."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ def ours(shape, n_hidden, L, K):
     return update
 
 
-def normflows(shape, n_hidden, L, K):
+def normflows(shape, n_hidden, L, K, device="cpu"):
     import normflows as nf
     import torch
 
@@ -60,8 +60,9 @@ def normflows(shape, n_hidden, L, K):
             if i > 0:
                 merges.append(nf.flows.Merge())
         model = nf.MultiscaleFlow(bases, flows, merges)
+    model.to(device)
     optimiser = torch.optim.Adam(model.parameters(), 1e-4)
-    X = torch.randn(samples, channels, nx, ny)
+    X = torch.randn(samples, channels, nx, ny, device=device)
 
     def update():
         optimiser.zero_grad()

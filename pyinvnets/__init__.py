@@ -16,6 +16,7 @@ from .activations import (
 )
 from .bson import load_bson
 from .composite import Sequential, SummarizedNet
+from .devices import DeviceArray, cpu, gpu, gpu_available
 from .engines import use_engine
 from .engines.julia import JuliaError, init
 from .flux import FluxBlock
@@ -84,6 +85,7 @@ __all__ = [
     "CouplingLayerGlow",
     "CouplingLayerHINT",
     "CouplingLayerIRIM",
+    "DeviceArray",
     "ExpClampLayer",
     "ExponentialDecay",
     "FluxBlock",
@@ -113,8 +115,11 @@ __all__ = [
     "VectorFlow",
     "WaveletLayer",
     "clear_grad",
+    "cpu",
     "fit",
     "get_params",
+    "gpu",
+    "gpu_available",
     "grad_log_likelihood",
     "grad_mse",
     "init",

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from .devices import DeviceArray, gpu, is_on_gpu
+
 DTYPES = (np.dtype(np.float32), np.dtype(np.float64))
 AXES = {
     1: "(nx, n_channels, n_samples)",
@@ -84,13 +86,36 @@ def checked(name: str, array: object, space: Space, dtype: np.dtype | None, owne
         raise TypeError(
             f"{owner}: {name} must be a NumPy array, got {type(array).__name__}; "
             f"write np.asarray({name}, dtype=np.{dtype or 'float32'})"
+            if not is_on_gpu(array)
+            else f"{owner}: {name} is on the GPU, and the network is not; write inv.cpu({name}), or G.gpu() first"
         )
-    if array.dtype != dtype if dtype else array.dtype not in DTYPES:
-        raise TypeError(_dtype_message(name, array.dtype, dtype, owner))
-    check_shape(name, array.shape, space, owner)
+    _check_kind(name, array, space, dtype, owner)
     if array.flags.f_contiguous and array.flags.aligned:
         return array
     return np.array(array, order="F")
+
+
+def checked_on_gpu(name: str, array: object, space: Space, dtype: np.dtype, owner: str) -> DeviceArray:
+    """`array`, of whatever library, as the network on the GPU takes it; its memory is shared.
+
+    Raises:
+        TypeError: it is not on the GPU, or not of `dtype`.
+        ValueError: its shape is not in `space`, or it is read-only or not column-major.
+    """
+    if not is_on_gpu(array):
+        raise TypeError(
+            f"{owner}: the network is on the GPU, and {name}, a {type(array).__name__}, is not; write "
+            f"inv.gpu({name}), or G.cpu() first"
+        )
+    array = gpu(array)
+    _check_kind(name, array, space, dtype, owner)
+    return array
+
+
+def _check_kind(name: str, array: np.ndarray | DeviceArray, space: Space, dtype: np.dtype | None, owner: str) -> None:
+    if array.dtype != dtype if dtype else array.dtype not in DTYPES:
+        raise TypeError(_dtype_message(name, array.dtype, dtype, owner))
+    check_shape(name, array.shape, space, owner)
 
 
 def check_shape(name: str, shape: tuple[int, ...], space: Space, owner: str) -> None:

@@ -103,7 +103,7 @@ def training_data(
     def checked(batch: Batch) -> Batch:
         if len(batch) != len(inputs):
             raise ValueError(f"fit: a batch must be of {', '.join(inputs)}, got {len(batch)} array(s)")
-        return G._checked("fit", tuple(inputs.values()), dict(zip(inputs, batch, strict=True)))
+        return G._checked("fit", tuple(inputs.values()), dict(zip(inputs, map(G._placed, batch), strict=True)))
 
     if isinstance(validation, (int, float)):
         _checked_part(validation)
@@ -116,7 +116,7 @@ def _checked_samples(G: Invertible, inputs: dict[str, Space], X, condition) -> B
         wanted = "takes X alone" if condition is not None else "also takes a condition"
         raise ValueError(f"fit: {type(G).__name__} {wanted}")
     arrays = {"X": X} if condition is None else {"X": X, "condition": condition}
-    first = {k: a[..., :1] if isinstance(a, np.ndarray) and a.ndim else a for k, a in arrays.items()}
+    first = {k: G._placed(a[..., :1]) if isinstance(a, np.ndarray) and a.ndim else a for k, a in arrays.items()}
     G._checked("fit", tuple(inputs.values()), first)
     if condition is not None and X.shape[-1] != condition.shape[-1]:
         raise ValueError(

@@ -40,6 +40,18 @@ class CompositeHandle:
     def spatial(self, value: tuple[int, ...] | None) -> None:
         self._last._handle.spatial = value
 
+    @property
+    def parts(self) -> Iterator[Invertible]:
+        return iter(self._parts.values())
+
+    @property
+    def on_gpu(self) -> bool:
+        return self._last._handle.on_gpu
+
+    def move(self, to_gpu: bool) -> None:
+        for part in self._parts.values():
+            part._handle.move(to_gpu)
+
     def call(self, mode: str, arrays: tuple[np.ndarray, ...]) -> tuple:
         return self._modes[mode](*arrays)
 
@@ -83,6 +95,7 @@ class CompositeHandle:
             start = f"{name}."
             of_part = {key.removeprefix(start): array for key, array in state.items() if key.startswith(start)}
             part._handle.update(rule, of_part, own, *numbers)
+            state.update({f"{start}{key}": array for key, array in of_part.items()})
 
 
 def _one_engine(owner: str, parts: Sequence[Invertible]) -> str:

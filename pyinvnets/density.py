@@ -16,10 +16,12 @@ from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
 import numpy as np
 
-from .arrays import checked
+from .devices import DeviceArray, cpu
 
 if TYPE_CHECKING:
     from .invertible import Invertible
+
+Array = np.ndarray | DeviceArray
 
 # The elements of each sample
 
@@ -108,27 +110,40 @@ def _image_size(network: Invertible, title: str, spatial: tuple[int, ...] | None
 def _log_prob(network: Invertible, title: str, arrays: tuple[np.ndarray, ...], batch_size: int | None) -> np.ndarray:
     """Of data, and perhaps a condition of as many samples or of one, all checked."""
     samples = arrays[0].shape[-1]
-    result = np.empty(samples, network.dtype)
+    result = _room(network, (samples,))
     for part in _batches(title, samples, batch_size):
         inputs = tuple(_part(array, part, samples) for array in arrays)
         *outputs, terms = network._forward_by_sample(title, inputs)
-        result[part] = terms + _gaussian(outputs[: network._lanes], len(terms), network._splits)
+        result[..., part] = terms + _gaussian(outputs[: network._lanes], terms.size, network._splits)
     return result
 
 
 def _part(array: np.ndarray, part: slice, samples: int) -> np.ndarray:
     if array.shape[-1] == samples:
         return array[..., part]
-    return np.asfortranarray(np.repeat(array, part.stop - part.start, axis=-1))
+    count = part.stop - part.start
+    if isinstance(array, DeviceArray):
+        return array.repeated(count)
+    return np.asfortranarray(np.repeat(array, count, axis=-1))
 
 
-def _gaussian(latents: list[np.ndarray], samples: int, splits: int) -> np.ndarray:
+def _room(network: Invertible, shape: tuple[int, ...]) -> Array:
+    return network._placed(np.empty(shape, network.dtype, order="F"))
+
+
+def _gaussian(latents: list[Array], samples: int, splits: int) -> Array:
     """Log-density of the standard Gaussian at each sample."""
-    result = np.zeros(samples)
-    for latent in latents:
-        elements = by_sample(latent, samples, splits).astype(np.float64, copy=False)
-        result -= np.einsum("ij,ij->j", elements, elements) / 2 + len(elements) * math.log(2 * math.pi) / 2
-    return result
+    return sum(
+        -_half_squares(latent, samples, splits) - latent.size // samples * math.log(2 * math.pi) / 2
+        for latent in latents
+    )
+
+
+def _half_squares(latent: Array, samples: int, splits: int) -> Array:
+    if isinstance(latent, DeviceArray):
+        return latent.half_squares(samples, splits)
+    elements = by_sample(latent, samples, splits).astype(np.float64, copy=False)
+    return np.einsum("ij,ij->j", elements, elements) / 2
 
 
 def _sample(
@@ -144,7 +159,7 @@ def _sample(
     """Data of the first `lanes` for latents drawn sample by sample, so that a seed gives the same samples in batches of
     any size."""
     data = (*spatial, network._data.channels)
-    results = tuple(np.empty((*data, n), network.dtype, order="F") for _ in range(lanes))
+    results = tuple(_room(network, (*data, n)) for _ in range(lanes))
     for part in parts:
         samples = part.stop - part.start
         numbers = rng.standard_normal((samples, lanes, math.prod(data))).astype(network.dtype, copy=False)
@@ -155,12 +170,13 @@ def _sample(
     return results
 
 
-def _latent(network: Invertible, elements: np.ndarray, spatial: tuple[int, ...], samples: int) -> np.ndarray:
-    flat, latent = from_samples(elements, network._splits), network._latent
-    if latent.vector:
-        return flat
-    size = resized(spatial, network._data.channels, latent.channels)
-    return flat.reshape((*size, latent.channels, samples), order="F")
+def _latent(network: Invertible, elements: np.ndarray, spatial: tuple[int, ...], samples: int) -> Array:
+    """Where the network is, from the elements of each sample."""
+    latent, space = from_samples(elements, network._splits), network._latent
+    if not space.vector:
+        size = resized(spatial, network._data.channels, space.channels)
+        latent = latent.reshape((*size, space.channels, samples), order="F")
+    return network._placed(latent)
 
 
 # The public methods
@@ -343,15 +359,15 @@ class DensityGivenY:
         """
         title = f"{self._title}.log_prob_given"
         _check_tracked(self, title)
-        X, Y = (checked(name, array, self._data, self._dtype, title) for name, array in (("X", X), ("Y", Y)))
+        X, Y = (self._checked_one(name, array, self._data, title) for name, array in (("X", X), ("Y", Y)))
         samples = X.shape[-1]
         self._check_together(title, ("X", "Y"), (self._data, self._data), (X, _for_each(Y, samples)))
-        result = np.empty(samples, self.dtype)
+        result = _room(self, (samples,))
         for part in _batches(title, samples, batch_size):
             Y_part = _part(Y, part, samples)
             Zx, _, terms = self._forward_by_sample(title, (X[..., part], Y_part))
             _, terms_of_Y = self._call("forward_Y_by_sample", title, (Y_part,))
-            result[part] = terms - terms_of_Y + _gaussian([Zx], len(terms), self._splits)
+            result[..., part] = terms - terms_of_Y + _gaussian([Zx], terms.size, self._splits)
         return result
 
     def sample_given(
@@ -375,13 +391,13 @@ class DensityGivenY:
         title = f"{self._title}.sample_given"
         n, rng = _count(title, "n", n), _generator(title, seed)
         parts = _batches(title, n, batch_size)
-        Y = checked("Y", Y, self._data, self._dtype, title)
+        Y = self._checked_one("Y", Y, self._data, title)
         _check_number(title, "Y", Y, n)
         self._check_initialised(title)
         spatial = Y.shape[:-2]
-        once = by_sample(self._call("forward_Y", title, (Y,))[0], 1, self._splits) if Y.shape[-1] == 1 else None
+        once = by_sample(cpu(self._call("forward_Y", title, (Y,))[0]), 1, self._splits) if Y.shape[-1] == 1 else None
 
-        def latent(part: slice) -> tuple[np.ndarray]:
+        def latent(part: slice) -> tuple[Array]:
             if once is None:
                 return self._call("forward_Y", title, (Y[..., part],))
             samples = part.stop - part.start
@@ -411,8 +427,8 @@ class ConditionalDensity:
         """
         title = f"{self._title}.log_prob"
         _check_tracked(self, title)
-        X = checked("X", X, self._data, self._dtype, title)
-        C = checked("C", C, self._condition, self._dtype, title)
+        X = self._checked_one("X", X, self._data, title)
+        C = self._checked_one("C", C, self._condition, title)
         self._check_together(title, ("X", "C"), (self._data, self._condition), (X, _for_each(C, X.shape[-1])))
         return _log_prob(self, title, (X, C), batch_size)
 
@@ -453,7 +469,7 @@ class ConditionalDensity:
         """The samples, and `C` as it was checked."""
         n, rng = _count(title, "n", n), _generator(title, seed)
         parts = _batches(title, n, batch_size)
-        C = checked("C", C, self._condition, self._dtype, title)
+        C = self._checked_one("C", C, self._condition, title)
         spatial, channels = C.shape[:-2], self._data.channels
         if not self._data.holds((*spatial, channels, 1)):
             raise ValueError(f"{title}: C must belong to data of {self._data.describe()}, got shape {C.shape}")
@@ -470,12 +486,13 @@ class ConditionalDensity:
         """The condition as `inverse` takes it: for a network, what `forward` makes of it with any data."""
         if not self._transforms_condition:
             return C
-        X = np.zeros((*C.shape[:-2], self._data.channels, C.shape[-1]), self._dtype, order="F")
+        X = self._placed(np.zeros((*C.shape[:-2], self._data.channels, C.shape[-1]), self._dtype, order="F"))
         return self._forward_by_sample(title, (X, C))[1]
 
 
-def _for_each(C: np.ndarray, samples: int) -> np.ndarray:
-    return np.broadcast_to(C, (*C.shape[:-1], samples)) if C.shape[-1] == 1 else C
+def _for_each(C: Array, samples: int) -> Array:
+    """What has the shape of a condition for each sample, which is all that is checked."""
+    return np.broadcast_to(np.float32(0), (*C.shape[:-1], samples)) if C.shape[-1] == 1 else C
 
 
 class NoDensity:

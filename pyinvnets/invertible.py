@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from .arrays import DTYPES, Space, checked
+from .arrays import DTYPES, Space, checked, checked_on_gpu
 from .density import OneLaneDensity
+from .devices import DeviceArray, check_movable, cpu, gpu
 from .engines import Handle, get_engine
 from .parameters import Parameter, load_state
 
@@ -31,6 +32,8 @@ class Invertible:
     """Upstream's source file."""
     _keeps_volume: ClassVar[bool] = False
     """Whether the log-determinant is zero, whatever `forward` returns for it."""
+    _no_gpu: ClassVar[str | None] = None
+    """Why it cannot be on a GPU, where it cannot."""
     _lanes: ClassVar[int] = 1
     """How many arrays make a sample."""
     _splits: int = 0
@@ -106,13 +109,20 @@ class Invertible:
         return results[0] if len(results) == 1 else results
 
     def _checked(self, title: str, spaces: tuple[Space, ...], arrays: dict[str, np.ndarray]) -> tuple[np.ndarray, ...]:
-        dtype = self._dtype
         inputs = tuple(
-            checked(name, array, space, dtype, title)
+            self._checked_one(name, array, space, title)
             for (name, array), space in zip(arrays.items(), spaces, strict=True)
         )
         self._check_together(title, tuple(arrays), spaces, inputs)
         return inputs
+
+    def _checked_one(self, name: str, array: object, space: Space, title: str) -> np.ndarray | DeviceArray:
+        check = checked_on_gpu if self._handle.on_gpu else checked
+        return check(name, array, space, self._dtype, title)
+
+    def _placed(self, array: np.ndarray | DeviceArray) -> np.ndarray | DeviceArray:
+        """An array where the network is."""
+        return gpu(array) if self._handle.on_gpu else array
 
     def _call(self, mode: str, title: str, inputs: tuple) -> tuple:
         if self._uninitialised:
@@ -129,8 +139,8 @@ class Invertible:
         """The arrays of `forward`, and the log-determinant of each sample, shape `(n_samples,)`, float64."""
         if not self._keeps_volume:
             return self._call("forward_by_sample", title, inputs)
-        outputs = [result for result in self._call("forward", title, inputs) if isinstance(result, np.ndarray)]
-        return *outputs, np.zeros(inputs[0].shape[-1])
+        outputs = [result for result in self._call("forward", title, inputs) if not isinstance(result, float)]
+        return *outputs, self._placed(np.zeros(inputs[0].shape[-1]))
 
     @property
     def _no_density(self) -> str | None:
@@ -224,6 +234,35 @@ class Invertible:
         return self
 
     @property
+    def on_gpu(self) -> bool:
+        """Whether the network is on the GPU: then its parameters are, and the arrays that it takes and returns."""
+        return self._handle.on_gpu
+
+    def gpu(self) -> Invertible:
+        """Move the network to the GPU, in place, and give it back; on the Julia engine only.
+
+        `forward` and the other methods then take and return arrays on the GPU (`DeviceArray`; CuPy arrays and PyTorch
+        tensors go in as they are), and `p.data` and `p.grad` are such arrays. Views taken before no longer belong to
+        the network. `fit` moves the batches; `state_dict` and what is saved stay in NumPy's memory.
+
+        Written against the source of CUDA.jl 5.9, not yet run on a GPU.
+
+        Raises:
+            RuntimeError: there is no GPU that CUDA.jl can use.
+            ValueError: the network is on the NumPy engine, or calls Python functions.
+        """
+        if not self.on_gpu:
+            check_movable(self)
+            self._handle.move(True)
+        return self
+
+    def cpu(self) -> Invertible:
+        """Move the network back from the GPU, in place, and give it back."""
+        if self.on_gpu:
+            self._handle.move(False)
+        return self
+
+    @property
     def julia(self) -> Any:
         """The network as juliacall's object, for whatever is not proxied here; on the Julia engine only.
 
@@ -267,7 +306,7 @@ class Invertible:
 
     def state_dict(self) -> dict[str, np.ndarray]:
         """Copies of the parameters by name; those that ActNorm has not set yet are left out."""
-        return {p.name: p.data.copy(order="F") for p in self._parameters if p.data is not None}
+        return {p.name: cpu(p.data).copy(order="F") for p in self._parameters if p.data is not None}
 
     def load_state_dict(self, state: dict[str, np.ndarray]) -> None:
         """Copy parameters in by name, from either engine.
@@ -342,8 +381,9 @@ class Invertible:
 
 def _usable(scale_or_bias: Parameter) -> np.ndarray:
     """Where ActNorm's parameter can be used: a scale of zero, which a reversed layer may get, cannot."""
-    finite = np.isfinite(scale_or_bias.data)
-    return finite & (scale_or_bias.data != 0) if scale_or_bias.name.endswith("s") else finite
+    data = cpu(scale_or_bias.data)
+    finite = np.isfinite(data)
+    return finite & (data != 0) if scale_or_bias.name.endswith("s") else finite
 
 
 def _rebuild(cls, arguments, engine, dtype, state, spatial) -> Invertible:

@@ -11,6 +11,7 @@ from . import constructors as check
 from .activations import ActivationFunction, ReLUlayer, ShuffleLayer, SigmoidLayer, Squeezer
 from .arrays import Space, checked
 from .density import NoDensity
+from .devices import ON_THE_CPU
 from .invertible import Invertible, OneLane
 from .jacobians import OneLaneJacobian, TwoLanesJacobian
 from .lanes import Conditional, ConditionalHINT, TwoLanes
@@ -261,6 +262,7 @@ class NetworkMultiScaleHINT(OneLane, OneLaneJacobian):
     """
 
     upstream = "src/networks/invertible_network_hint_multiscale.jl"
+    _no_gpu = ON_THE_CPU
 
     def __init__(
         self,
@@ -451,6 +453,7 @@ class NetworkLoop(NoDensity, Invertible):
 
     upstream = "src/networks/invertible_network_irim.jl"
     _no_density = "it solves an inverse problem"
+    _no_gpu = "its link function and its operator are Python's, which run on the CPU"
 
     def __init__(
         self,

@@ -10,6 +10,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from .devices import cpu
 from .invertible import Invertible
 from .parameters import Parameter
 
@@ -71,7 +72,7 @@ class Optimiser:
 
     def state_dict(self, network: Invertible) -> dict[str, np.ndarray]:
         """Copies of what is remembered of earlier updates of `network`, by name. Each engine has its own names."""
-        return {name: array.copy() for name, array in self._state(network).items()}
+        return {name: cpu(array).copy() for name, array in self._state(network).items()}
 
     def load_state_dict(self, network: Invertible, state: Mapping[str, np.ndarray]) -> None:
         """Go on from a `state_dict` of the same kind of optimiser and network, on the same engine.

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from .devices import DeviceArray
+
 if TYPE_CHECKING:
     from .engines import Slot
     from .invertible import Invertible
@@ -29,7 +31,7 @@ class Parameter:
     @property
     def data(self) -> np.ndarray | None:
         """The value, a NumPy view of the engine's own memory: writing into it changes the network. `None` where
-        upstream holds `nothing`: in ActNorm until the first `forward`.
+        upstream holds `nothing`: in ActNorm until the first `forward`. Of a network on the GPU it is a `DeviceArray`.
 
         Assigning an array copies it in.
 
@@ -54,6 +56,8 @@ class Parameter:
         self._slot.grad = None if value is None else self._checked(value)
 
     def _checked(self, value: object) -> np.ndarray:
+        if isinstance(value, DeviceArray):
+            value = value.numpy()
         if not isinstance(value, np.ndarray) or not np.issubdtype(value.dtype, np.floating):
             got = value.dtype if isinstance(value, np.ndarray) else type(value).__name__
             raise TypeError(f"{self.name} takes a NumPy array of floats of shape {self.shape}, got {got}")

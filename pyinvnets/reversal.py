@@ -67,6 +67,8 @@ def reverse(network: Invertible) -> Invertible:
     Raises:
         TypeError: upstream has no gradient for the inverse of this network.
     """
+    if network.on_gpu:
+        raise ValueError("reverse: it is made on the CPU; write inv.reverse(G.cpu()).gpu()")
     if isinstance(network, _Reversed):
         original = network.arguments["network"]
         copy = type(original)(**original.arguments, engine=network.engine).astype(network.dtype)

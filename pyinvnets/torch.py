@@ -45,7 +45,7 @@ class FlowModule(nn.Module):
 
     Raises:
         TypeError: the network is not invertible, or takes an operator (`NetworkLoop`).
-        ValueError: its data is a flat vector.
+        ValueError: its data is a flat vector, or it is on a GPU.
 
     >>> import pyinvnets as inv, torch
     >>> flow = FlowModule(inv.NetworkGlow(2, 16, 1, 10, engine="numpy", seed=1))
@@ -66,6 +66,8 @@ class FlowModule(nn.Module):
             )
         if network._data.vector:
             raise ValueError(f"FlowModule: expected a network over images, got one over flat vectors, {network!r}")
+        if network.on_gpu:
+            raise ValueError("FlowModule computes on the CPU, and the network is on the GPU; write network.cpu()")
         super().__init__()
         self.network = network
         self._conditional = isinstance(network, (Conditional, SummarizedNet))

@@ -22,6 +22,7 @@ from .arrays import Space
 from .batches import Batch, Samples, Stream, training_data
 from .checkpoints import Checkpoint, read_checkpoint, write_checkpoint
 from .composite import Sequential, SummarizedNet
+from .devices import DeviceArray, cpu
 from .history import History
 from .interrupts import Interrupts
 from .invertible import Invertible, OneLane
@@ -63,7 +64,7 @@ def fit(
             `SummarizedNet`, or with two lanes, where the objective is over both latents.
         X: samples on the last axis, of the network's dtype. Of a `numpy.memmap` only the batches are read. Or an
             iterable of batches, each an array or a tuple `(X, condition)`, which starts anew in every epoch; an
-            iterator, such as a generator, lasts for one.
+            iterator, such as a generator, lasts for one. Where the network is on the GPU, each batch is moved there.
         condition: what the network takes beside X, with as many samples.
         epochs: how many times to go through the samples, those before `resume` included.
         batch_size: samples of a batch; the last one of an epoch may be smaller. An iterable has its own.
@@ -245,18 +246,18 @@ class _Weights:
 
     def take(self) -> None:
         for value, view in zip(self._values, self._views, strict=True):
-            np.copyto(value, view)
+            value[...] = view
 
     def put_back(self) -> None:
         for value, view in zip(self._values, self._views, strict=True):
-            np.copyto(view, value)
+            view[...] = value
 
     def load(self, state: dict[str, np.ndarray]) -> None:
         for name, value in zip(self._names, self._values, strict=True):
-            np.copyto(value, state[name])
+            value[...] = state[name]
 
     def state(self) -> dict[str, np.ndarray]:
-        return dict(zip(self._names, self._values, strict=True))
+        return {name: cpu(value) for name, value in zip(self._names, self._values, strict=True)}
 
 
 class _Training:
@@ -357,7 +358,7 @@ class _Training:
     def _update(self, batch: Batch) -> None:
         start = time.perf_counter()
         number = len(self.history.l2) + 1
-        batch = self._with_noise(batch)
+        batch = self._with_noise(self._placed(batch))
         n = batch[0].shape[-1]
         latents, others, lgdet = _forward(self.G, batch)
         l2 = _half_square(latents) / n
@@ -387,12 +388,15 @@ class _Training:
         history.lgdet.append(lgdet)
         history.seconds.append(time.perf_counter() - start)
 
+    def _placed(self, batch: Batch) -> Batch:
+        return tuple(map(self.G._placed, batch))
+
     def _with_noise(self, batch: Batch) -> Batch:
         if not self.noise:
             return batch
         X = batch[0]
         drawn = self.rng.standard_normal(X.shape[::-1], dtype=X.dtype).T
-        return X + self.noise * drawn, *batch[1:]
+        return X + self.G._placed(self.noise * drawn), *batch[1:]
 
     def _validate(self, last: Batch) -> float | None:
         """The objective of the held-out samples. Without any, that of the last batch must do to show that the last
@@ -401,7 +405,7 @@ class _Training:
         total, samples = 0.0, 0
         for batch in batches:
             n = batch[0].shape[-1]
-            latents, _, lgdet = _forward(self.G, batch)
+            latents, _, lgdet = _forward(self.G, self._placed(batch))
             total += _half_square(latents) - n * lgdet
             samples += n
         if not math.isfinite(total):
@@ -442,7 +446,13 @@ def _forward(G: Invertible, batch: Batch) -> tuple[list[np.ndarray], list[np.nda
 
 def _half_square(latents: list[np.ndarray]) -> float:
     with np.errstate(all="ignore"):
-        return 0.5 * sum(float(np.sum(np.square(Z), dtype=np.float64)) for Z in latents)
+        return 0.5 * sum(map(_square_norm, latents))
+
+
+def _square_norm(array: np.ndarray | DeviceArray) -> float:
+    if isinstance(array, DeviceArray):
+        return array.sum_of_squares()
+    return float(np.sum(np.square(array, dtype=np.float64)))
 
 
 def _backward(G: Invertible, batch: Batch, latents: list[np.ndarray], others: list[np.ndarray]) -> None:
@@ -455,7 +465,7 @@ def _backward(G: Invertible, batch: Batch, latents: list[np.ndarray], others: li
 def _clip(G: Invertible, largest: float) -> None:
     """Scale all gradients so that their norm together is not above `largest`."""
     grads = [p.grad for p in G._parameters if p.grad is not None]
-    norm = math.sqrt(sum(float(np.sum(np.square(g, dtype=np.float64))) for g in grads))
+    norm = math.sqrt(sum(map(_square_norm, grads)))
     if norm > largest:
         for g in grads:
             g *= largest / norm

@@ -14,10 +14,19 @@ def julia_ready() -> bool:
     return julia.ready()
 
 
+@functools.cache
+def gpu_ready() -> bool:
+    import pyinvnets
+
+    return pyinvnets.gpu_available()
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_setup(item):
     if item.get_closest_marker("julia") and not julia_ready():
         pytest.skip("no Julia with InvertibleNetworks.jl is set up here")
+    if item.get_closest_marker("gpu") and not gpu_ready():
+        pytest.skip("no GPU that CUDA.jl can use is here")
     return (yield from _skipping_what_upstream_cannot(item))
 
 

@@ -36,6 +36,7 @@ class Handle(Protocol):
     parameters: list[tuple[str, Slot]]
     dtype: np.dtype
     spatial: tuple[int, ...] | None  # of the last forward, where the latent is a vector
+    on_gpu: bool  # arrays are then `DeviceArray`s, but optimisers' states begin as NumPy's
 
     def call(self, mode: str, arrays: tuple[np.ndarray, ...]) -> tuple: ...
     def astype(self, dtype: np.dtype) -> None: ...

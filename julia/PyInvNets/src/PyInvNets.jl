@@ -2,7 +2,8 @@
 module PyInvNets
 
 using InvertibleNetworks
-using InvertibleNetworks: ActivationFunction, FluxBlock, Invertible, Parameter, Reversed, Squeezer
+using InvertibleNetworks: ActivationFunction, CUDA, FluxBlock, Invertible, Parameter, Reversed, Squeezer
+using InvertibleNetworks.CUDA.GPUArrays: AbstractGPUArray, AbstractGPUMatrix, AbstractGPUVector, AnyGPUArray
 using LinearAlgebra, NNlib, Random
 import Flux, PythonCall
 
@@ -15,6 +16,7 @@ include("bridge.jl")
 include("density.jl")
 include("functions.jl")
 include("optimisers.jl")
+include("device.jl")
 include("workload.jl")
 
 end

@@ -65,8 +65,11 @@ borrow(double::Bool, description, count) = double ? borrow(Float64, description,
 borrow_one(double, description) = only(borrow(double, description, 1))
 
 # The results are a tuple, without memory of the arguments. What is no array comes last, as it is.
-function call(handle, double, description, count, mode, others...)
-    arrays = borrow(double, description, count)
+function call(handle, double::Bool, description, count, mode, others...)
+    return propagated(handle, borrow(double, description, count), mode, others...)
+end
+
+function propagated(handle, arrays, mode, others...)
     return checked(() -> results(propagate(handle.net, Symbol(mode), arrays..., others...), arrays))
 end
 
@@ -103,7 +106,6 @@ end
 
 upstream_version() = string(pkgversion(InvertibleNetworks))
 threads() = Threads.nthreads()
-cuda_usable() = InvertibleNetworks.CUDA.functional()
 
 propagate(net, mode, arguments...) = InvertibleNetworks._predefined_mode(net, mode, arguments...)
 
@@ -179,6 +181,6 @@ first_norm(net) = net.AN[1, 1]
 first_norm(net::NetworkMultiScaleConditionalHINT) = net.AN_X[1, 1]
 
 # Upstream's NetworkMultiScaleHINT calls it with its arguments swapped, and sizes in tuples.
-function InvertibleNetworks.split_states(sizes::Vector{Tuple}, latent::Vector{<:Float})
+function InvertibleNetworks.split_states(sizes::Vector{Tuple}, latent::AbstractVector{<:Float})
     return InvertibleNetworks.split_states(latent, Array[collect(size) for size in sizes])
 end

@@ -3,8 +3,8 @@
 
 const BY_SAMPLE = Ref(false)
 
-struct BySample
-    terms::Vector{Float64}
+struct BySample{V<:AbstractVector{Float64}}
+    terms::V
 end
 
 Base.:+(a::BySample, b::BySample) = BySample(a.terms .+ b.terms)
@@ -23,22 +23,24 @@ for f in (:glow_logdet_forward, :coupling_logdet_forward)
     end
 end
 
-values_of(terms::BySample, samples) = terms.terms
-values_of(term::Real, samples) = fill(Float64(term), samples)
+values_of(terms::BySample, X) = terms.terms
+values_of(term::Real, X) = fill!(similar(X, Float64, size(X)[end]), term)
 
 # `forward` of data with its samples on the last axis.
-forward_by_sample(handle, double, description, count) =
-    run_by_sample((X...) -> propagate(handle.net, :forward, X...), double, description, count)
+forward_by_sample(handle, double::Bool, description, count) =
+    forward_by_sample_of(handle, borrow(double, description, count))
 
-forward_Y_by_sample(handle, double, description, count) =
-    run_by_sample(Y -> forward_Y(handle.net, Y), double, description, count)
+forward_Y_by_sample(handle, double::Bool, description, count) =
+    forward_Y_by_sample_of(handle, borrow(double, description, count))
 
-function run_by_sample(forward, double, description, count)
-    arrays = borrow(double, description, count)
+forward_by_sample_of(handle, arrays) = by_sample((X...) -> propagate(handle.net, :forward, X...), arrays)
+forward_Y_by_sample_of(handle, arrays) = by_sample(Y -> forward_Y(handle.net, Y), arrays)
+
+function by_sample(forward, arrays)
     BY_SAMPLE[] = true
     try
         all_results = checked(() -> forward(arrays...))
-        terms = values_of(last(all_results), size(first(arrays))[end])
+        terms = values_of(last(all_results), first(arrays))
         return results((all_results[1:(end-1)]..., terms), arrays)
     finally
         BY_SAMPLE[] = false

@@ -3,27 +3,37 @@
 # `Conv1x1` loops over the samples and, in its gradient, over channels and samples, allocating at each step. NNlib's
 # convolutions work sample by sample, which for images of one pixel costs far more than the arithmetic.
 #
-# The methods are for dense arrays, more specific than upstream's, which they fall back to where `FAST` is off.
+# The methods are for dense arrays, more specific than upstream's, which they fall back to where `FAST` is off. Those of
+# `Conv1x1` are for a GPU's arrays too, whose own part is in device.jl.
 
 const FAST = Ref(true)
 
 set_fast!(on) = (FAST[] = on; nothing)
 
 const Float = Union{Float32,Float64}
+const Dense{T,N} = Union{Array{T,N},AbstractGPUArray{T,N}}
 
 import InvertibleNetworks: backward, conv1x1_grad_v, forward, inverse
 
 # Conv1x1: each sample is a matrix of pixels by channels, multiplied from the right by three reflections.
 
 reflection(v) = I - (2 / dot(v, v)) * v * v'
-reflections(C::Conv1x1, ::Type{T}) where {T} = map(p -> reflection(p.data::Vector{T})::Matrix{T}, (C.v1, C.v2, C.v3))
+vectors(C::Conv1x1, ::Array{T}) where {T} = map(p -> p.data::Vector{T}, (C.v1, C.v2, C.v3))
 
-samples(X::Array{T,N}) where {T,N} = reshape(X, :, size(X, N - 1), size(X, N))
-isonepixel(X::Array{T,N}) where {T,N} = prod(size(X)[1:(N-2)]) == 1
-onepixel(X::Array{T,N}) where {T,N} = reshape(X, size(X, N - 1), size(X, N))
+samples(X::Dense{T,N}) where {T,N} = reshape(X, :, size(X, N - 1), size(X, N))
+isonepixel(X::Dense{T,N}) where {T,N} = prod(size(X)[1:(N-2)]) == 1
+onepixel(X::Dense{T,N}) where {T,N} = reshape(X, size(X, N - 1), size(X, N))
 
-function multiply_channels(X::Array{T}, R::Matrix{T}) where {T}
-    isonepixel(X) && return reshape(R' * onepixel(X), size(X))
+function multiply_channels(X::Dense, R)
+    return isonepixel(X) ? reshape(R' * onepixel(X), size(X)) : multiply_each(X, R)
+end
+
+# The sum over samples of `x' * y`.
+function channel_products(X::Dense, Y::Dense)
+    return isonepixel(X) ? onepixel(X) * onepixel(Y)' : sum_products(X, Y)
+end
+
+function multiply_each(X::Array{T}, R::Matrix{T}) where {T}
     Y = similar(X)
     for (x, y) in zip(eachslice(samples(X); dims=3), eachslice(samples(Y); dims=3))
         mul!(y, x, R)
@@ -31,9 +41,7 @@ function multiply_channels(X::Array{T}, R::Matrix{T}) where {T}
     return Y
 end
 
-# The sum over samples of `x' * y`.
-function channel_products(X::Array{T}, Y::Array{T}) where {T}
-    isonepixel(X) && return onepixel(X) * onepixel(Y)'
+function sum_products(X::Array{T}, Y::Array{T}) where {T}
     sum = zeros(T, size(X, ndims(X) - 1), size(Y, ndims(Y) - 1))
     for (x, y) in zip(eachslice(samples(X); dims=3), eachslice(samples(Y); dims=3))
         mul!(sum, x', y, one(T), one(T))
@@ -41,25 +49,25 @@ function channel_products(X::Array{T}, Y::Array{T}) where {T}
     return sum
 end
 
-function forward(X::Array{T,N}, C::Conv1x1; logdet=nothing) where {T<:Float,N}
+function forward(X::Dense{T,N}, C::Conv1x1; logdet=nothing) where {T<:Float,N}
     FAST[] || return invoke(forward, Tuple{AbstractArray{T,N},Conv1x1}, X, C; logdet)
-    H1, H2, H3 = reflections(C, T)
+    H1, H2, H3 = map(reflection, vectors(C, X))
     Y = multiply_channels(X, H1 * H2 * H3)
     return something(logdet, C.logdet) ? (Y, 0) : Y
 end
 
-function inverse(Y::Array{T,N}, C::Conv1x1; logdet=nothing) where {T<:Float,N}
+function inverse(Y::Dense{T,N}, C::Conv1x1; logdet=nothing) where {T<:Float,N}
     FAST[] || return invoke(inverse, Tuple{AbstractArray{T,N},Conv1x1}, Y, C; logdet)
-    H1, H2, H3 = reflections(C, T)
+    H1, H2, H3 = map(reflection, vectors(C, Y))
     X = multiply_channels(Y, H3 * H2 * H1)
     return something(logdet, C.logdet) ? (X, 0) : X
 end
 
-function conv1x1_grad_v(X::Array{T,N}, ΔY::Array{T,N}, C::Conv1x1; adjoint=false) where {T<:Float,N}
+function conv1x1_grad_v(X::Dense{T,N}, ΔY::Dense{T,N}, C::Conv1x1; adjoint=false) where {T<:Float,N}
     FAST[] || return invoke(conv1x1_grad_v, Tuple{AbstractArray{T,N},AbstractArray{T,N},Conv1x1}, X, ΔY, C; adjoint)
-    v1, v2, v3 = C.v1.data::Vector{T}, C.v2.data::Vector{T}, C.v3.data::Vector{T}
+    v1, v2, v3 = vectors(C, X)
     C.freeze && return zero(v1), zero(v2), zero(v3)
-    H1, H2, H3 = reflections(C, T)
+    H1, H2, H3 = map(reflection, (v1, v2, v3))
     ΔR = adjoint ? channel_products(ΔY, X) : channel_products(X, ΔY)
     return (
         reflection_gradient(v1, ΔR * (H3 * H2)),

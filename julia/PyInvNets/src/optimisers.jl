@@ -14,8 +14,11 @@ end
 
 # Adam, and after it WeightDecay. `powers` is the address of a pair for each parameter: the decays to the power of the
 # updates made, which are multiplied up as in Flux.
-function adam!(handle, double, description, powers, indices, η, β1, β2, ϵ, λ)
-    m, v = borrow(double, description, 2)
+function adam!(handle, double::Bool, description, powers, numbers...)
+    return adam_each!(handle, borrow(double, description, 2), powers, numbers...)
+end
+
+function adam_each!(handle, (m, v), powers, indices, η, β1, β2, ϵ, λ)
     βp = unsafe_wrap(Array, Ptr{NTuple{2,Float64}}(powers), length(handle.params))
     for (i, p, part) in slices(handle, indices)
         βp[i] = βp[i] .* (β1, β2)
@@ -33,8 +36,11 @@ function adam!(x::Array{T}, Δ::Array{T}, m::AbstractVector{S}, v::AbstractVecto
 end
 
 # Momentum, which without any is Descent.
-function momentum!(handle, double, description, indices, η, ρ)
-    velocity = only(borrow(double, description, 1))
+function momentum!(handle, double::Bool, description, numbers...)
+    return momentum_each!(handle, borrow(double, description, 1), numbers...)
+end
+
+function momentum_each!(handle, (velocity,), indices, η, ρ)
     for (_, p, part) in slices(handle, indices)
         momentum!(p.data, p.grad, view(velocity, part), η, ρ)
     end

@@ -59,22 +59,23 @@ function convert_all!(net, params, ::Type{T}) where {T}
     for p in params
         InvertibleNetworks.convert_param!(T, p)
     end
-    reattach!(net)
+    reattach!(identity, net)
     return nothing
 end
 
-# A Flux model computes with its own arrays, which upstream does not convert: give it the parameters' arrays.
-reattach!(::Any) = nothing
-reattach!(layers::AbstractArray{<:Invertible}) = foreach(reattach!, layers)
+# A Flux model computes with its own arrays, which upstream does not convert: give it the parameters' arrays. What else
+# it holds is converted by `other`.
+reattach!(other, ::Any) = nothing
+reattach!(other, layers::AbstractArray{<:Invertible}) = foreach(layer -> reattach!(other, layer), layers)
 
-function reattach!(net::Invertible)
+function reattach!(other, net::Invertible)
     for field in fieldnames(typeof(net))
-        reattach!(getfield(net, field))
+        reattach!(other, getfield(net, field))
     end
 end
 
-function reattach!(block::FluxBlock)
+function reattach!(other, block::FluxBlock)
     converted = IdDict(zip(Flux.params(block.model).order, [p.data for p in block.params]))
-    block.model = Flux.fmap(x -> get(converted, x, x), block.model)
+    block.model = Flux.fmap(x -> get(() -> other(x), converted, x), block.model)
     return nothing
 end

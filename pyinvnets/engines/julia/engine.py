@@ -13,10 +13,12 @@ from typing import Any
 
 import numpy as np
 
+from ...devices import DeviceArray, cpu, gpu
 from .errors import JuliaError, translation
 
 _KEYWORDS = {"alpha": "α"}
 """Upstream's keywords that Python spells out."""
+_BY_SAMPLE_MODES = ("forward_by_sample", "forward_Y_by_sample")
 _MOMENTS = {"adam": ("m", "v"), "momentum": ("velocity",)}
 """What each optimiser's rule keeps of every parameter."""
 
@@ -50,27 +52,27 @@ def _upstreams_limits() -> Iterator[None]:
 class JuliaSlot:
     """A parameter as the protocol shows it: Julia's shape, views of Julia's memory."""
 
-    __slots__ = ("_engine", "_handle", "_index", "shape")
+    __slots__ = ("_index", "_owner", "shape")
 
-    def __init__(self, engine: JuliaEngine, handle: Any, index: int, shape: tuple[int, ...]) -> None:
+    def __init__(self, owner: JuliaHandle, index: int, shape: tuple[int, ...]) -> None:
         self.shape = shape
-        self._engine, self._handle, self._index = engine, handle, index
+        self._owner, self._index = owner, index
 
     @property
-    def data(self) -> np.ndarray | None:
-        return _view(self._engine.bridge.data(self._handle, self._index))
+    def data(self) -> np.ndarray | DeviceArray | None:
+        return self._owner.parameter("data", self._index)
 
     @data.setter
     def data(self, value: np.ndarray | None) -> None:
-        self._engine.bridge.set_data_b(self._handle, self._index, self._engine.borrowed(value))
+        self._owner.set_parameter("data", self._index, value)
 
     @property
-    def grad(self) -> np.ndarray | None:
-        return _view(self._engine.bridge.grad(self._handle, self._index))
+    def grad(self) -> np.ndarray | DeviceArray | None:
+        return self._owner.parameter("grad", self._index)
 
     @grad.setter
     def grad(self, value: np.ndarray | None) -> None:
-        self._engine.bridge.set_grad_b(self._handle, self._index, self._engine.borrowed(value))
+        self._owner.set_parameter("grad", self._index, value)
 
 
 class JuliaHandle:
@@ -79,40 +81,68 @@ class JuliaHandle:
     def __init__(self, engine: JuliaEngine, handle: Any) -> None:
         self._engine, self._handle = engine, handle
         self.dtype = np.dtype(np.float32)
+        self.on_gpu = False
         self.spatial: tuple[int, ...] | None = None
         self.parameters = []
         for i, line in enumerate(engine.bridge.describe(handle).splitlines(), 1):
             name, *shape = line.split(" ")
-            self.parameters.append((name, JuliaSlot(engine, handle, i, tuple(map(int, shape)))))
+            self.parameters.append((name, JuliaSlot(self, i, tuple(map(int, shape)))))
 
     @property
     def julia(self) -> Any:
         """The network itself, for whatever is not proxied."""
         return self._handle.net
 
+    def parameter(self, part: str, index: int) -> np.ndarray | DeviceArray | None:
+        return self._view(getattr(self._engine.bridge, part)(self._handle, index))
+
+    def set_parameter(self, part: str, index: int, value: np.ndarray | None) -> None:
+        given = gpu(value).julia if self.on_gpu and value is not None else self._engine.borrowed(value)
+        getattr(self._engine.bridge, f"set_{part}_b")(self._handle, index, given)
+
+    def _view(self, value: Any) -> Any:
+        if self.on_gpu and not (value is None or isinstance(value, float)):
+            return DeviceArray(self._engine.bridge, value)
+        return _view(value)
+
+    def move(self, to_gpu: bool) -> None:
+        if to_gpu != self.on_gpu:
+            bridge = self._engine.bridge
+            (bridge.move_to_device_b if to_gpu else bridge.move_to_host_b)(self._handle)
+            self.on_gpu = to_gpu
+
     def call(self, mode: str, arguments: tuple) -> tuple:
+        if self.on_gpu:
+            return self._call_on_gpu(mode, arguments)
         arrays = tuple(a for a in arguments if isinstance(a, np.ndarray))
         if mode == "jacobian":
             return self._jacobian(arrays, arguments[len(arguments) // 2])
         if mode == "adjointJacobian":
             return self._adjoint_jacobian(arrays)
-        if mode in ("forward_by_sample", "forward_Y_by_sample"):
+        if mode in _BY_SAMPLE_MODES:
             return self._run(mode, arrays)
         others = (self._engine.operator(a) for a in arguments[len(arrays) :])
         return self._run("call", arrays, mode, *others)
 
+    def _call_on_gpu(self, mode: str, arrays: tuple[DeviceArray, ...]) -> tuple:
+        if mode in ("jacobian", "adjointJacobian"):
+            raise ValueError("derivatives along a direction are computed on the CPU; write G.cpu()")
+        function, more = (mode, ()) if mode in _BY_SAMPLE_MODES else ("call", (mode,))
+        return self._crossed(function, arrays, (tuple(array.julia for array in arrays), *more))
+
     def _run(self, function: str, arrays: tuple[np.ndarray, ...], *more: Any) -> tuple:
+        described = description(arrays)
+        return self._crossed(function, arrays, (self.dtype.itemsize == 8, described.ctypes.data, len(arrays), *more))
+
+    def _crossed(self, function: str, arrays: tuple, arguments: tuple) -> tuple:
         bridge = self._engine.bridge
         vector = arrays[0].ndim == 1
         if vector and self.spatial is not None:
             bridge.set_latent_sizes_b(self._handle, arrays[0].size, *self.spatial)
-        described = description(arrays)
         with translation():
-            results = getattr(bridge, function)(
-                self._handle, self.dtype.itemsize == 8, described.ctypes.data, len(arrays), *more
-            )
-        results = tuple(map(_view, results))
-        if not vector and isinstance(results[0], np.ndarray) and results[0].ndim == 1:
+            results = getattr(bridge, function)(self._handle, *arguments)
+        results = tuple(map(self._view, results))
+        if not vector and getattr(results[0], "ndim", 0) == 1:
             self.spatial = arrays[0].shape[:-2]
         return results
 
@@ -142,17 +172,16 @@ class JuliaHandle:
         return moments | ({"powers": np.ones((len(self.parameters), 2))} if rule == "adam" else {})
 
     def update(self, rule: str, state: dict[str, np.ndarray], indices: list[int] | None, *numbers: float) -> None:
+        for name in _MOMENTS[rule]:
+            state[name] = (gpu if self.on_gpu else cpu)(state[name])  # The network may have been moved since.
         moments = tuple(state[name] for name in _MOMENTS[rule])
-        described = description(moments)
+        if self.on_gpu:
+            given = (tuple(moment.julia for moment in moments),)
+        else:
+            described = description(moments)
+            given = (moments[0].dtype.itemsize == 8, described.ctypes.data)
         powers = (state["powers"].ctypes.data,) if rule == "adam" else ()
-        getattr(self._engine.bridge, f"{rule}_b")(
-            self._handle,
-            moments[0].dtype.itemsize == 8,
-            described.ctypes.data,
-            *powers,
-            _from_one(indices),
-            *numbers,
-        )
+        getattr(self._engine.bridge, f"{rule}_b")(self._handle, *given, *powers, _from_one(indices), *numbers)
 
 
 def _from_one(indices: list[int] | None) -> tuple[int, ...] | None:
@@ -187,6 +216,10 @@ class JuliaEngine:
         if array is None:
             return None
         return self.bridge.borrow_one(array.dtype.itemsize == 8, description((array,)).ctypes.data)
+
+    def to_device(self, array: np.ndarray) -> DeviceArray:
+        double = array.dtype.itemsize == 8
+        return DeviceArray(self.bridge, self.bridge.to_device(double, description((array,)).ctypes.data))
 
     def operator(self, A: Any) -> Any:
         """A linear operator with `matvec` and `rmatvec` as Julia multiplies by it: a column for each sample."""

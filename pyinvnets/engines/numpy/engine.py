@@ -150,6 +150,8 @@ BY_SAMPLE_MODES = {"forward_by_sample": "forward", "forward_Y_by_sample": "forwa
 class NumpyHandle:
     """One network or layer on the NumPy engine."""
 
+    on_gpu = False
+
     def __init__(self, layer) -> None:
         self._layer = layer
         names, params = zip(*walk(self._layer), strict=True)

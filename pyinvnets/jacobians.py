@@ -142,11 +142,14 @@ def Jacobian(G: OneLaneJacobian, X: np.ndarray) -> Any:
         A `scipy.sparse.linalg.LinearOperator` of shape `(Y.size, number of parameters)`.
 
     Raises:
+        ImportError: SciPy is not installed.
         TypeError: upstream has no derivative of G, or X is not of its dtype.
         ValueError: X has the wrong shape, or ActNorm was never initialised.
     """
-    from scipy.sparse.linalg import LinearOperator
-
+    try:
+        from scipy.sparse.linalg import LinearOperator
+    except ImportError:
+        raise ImportError("Jacobian needs SciPy; write `pip install scipy`, or use G.jacobian(…)") from None
     if not isinstance(G, OneLaneJacobian):
         raise TypeError(f"Jacobian: expected a network with one input and a method jacobian, got {G!r}")
     still = np.zeros_like(X, order="F")

@@ -157,6 +157,20 @@ class DeviceChecks:
         for a, b in zip(got, expected, strict=True):
             assert_same(a, b, "density")
 
+    @pytest.mark.parametrize("split", [False, True])
+    def test_the_density_of_one_lane_given_the_other(self, split):
+        G = inv.NetworkMultiScaleConditionalHINT(2, 4, 2, 1, split_scales=split, engine="julia", seed=1)
+        G.astype(np.float64)
+        X, Y = batch((4, 4, 2, 5)), batch((4, 4, 2, 5), seed=1)
+        G.forward(X, Y)
+        one = np.asfortranarray(Y[..., :1])
+        expected = G.log_prob_given(X, Y), G.sample_given(3, one, seed=3), G.sample_given(5, Y, seed=3)
+        G.gpu()
+        X, Y = inv.gpu(X), inv.gpu(Y)
+        got = G.log_prob_given(X, Y, batch_size=3), G.sample_given(3, Y[..., :1], seed=3), G.sample_given(5, Y, seed=3)
+        for a, b in zip(got, expected, strict=True):
+            assert_same(a, b, "density")
+
     @pytest.mark.parametrize("make", [glow, conditional])
     def test_fit(self, make, tmp_path):
         """Host arrays in, the same training as on the CPU, resumed from its checkpoint too."""

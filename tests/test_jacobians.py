@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 import pytest
 from comparison import assert_close
@@ -122,3 +124,9 @@ def test_errors(engine):
     assert not hasattr(reversed_layer, "jacobian")
     with pytest.raises(TypeError, match="Jacobian"):
         inv.Jacobian(reversed_layer, X)
+
+
+def test_an_operator_without_scipy(monkeypatch):
+    monkeypatch.setitem(sys.modules, "scipy.sparse.linalg", None)
+    with pytest.raises(ImportError, match="pip install scipy"):
+        inv.Jacobian(inv.Conv1x1(2, engine="numpy", seed=1), np.zeros((1, 1, 2, 1), np.float32))

@@ -6,6 +6,7 @@ import argparse
 import bisect
 import math
 import sys
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -72,7 +73,7 @@ def sample(options: argparse.Namespace) -> None:
         sample_files.check_output(options.output)
     else:
         check_writable(options.output)
-    G = load(options.weights, engine=options.engine)
+    G = _load(options)
     if isinstance(G, TwoLanesDensity) and not isinstance(G, DensityGivenY):
         raise ValueError(f"{G!r} gives two arrays, which one file cannot hold; write G.sample in Python")
     # A copy: an engine may not be given memory that is a file's.
@@ -85,7 +86,7 @@ def sample(options: argparse.Namespace) -> None:
 def log_prob(options: argparse.Namespace) -> None:
     if options.output is not None:
         check_writable(options.output)
-    G = load(options.weights, engine=options.engine)
+    G = _load(options)
     parts = _log_probs(G, _for_network(G, _read(options), options.condition), options.batch_size)
     if options.output is not None:
         sample_files.write(options.output, np.concatenate(list(parts)))
@@ -101,6 +102,13 @@ def _log_probs(G: Invertible, arrays: list[np.ndarray], batch_size: int) -> Iter
     for first in range(0, n, batch_size):
         chosen = np.arange(first, min(first + batch_size, n))
         yield evaluate(*(batches.read((a,), chosen if a.shape[-1] > 1 else chosen[:1] * 0)[0] for a in arrays))
+
+
+def _load(options: argparse.Namespace) -> Invertible:
+    """The network, without a word on the engine: training has said it, and here the result is the same."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        return load(options.weights, engine=options.engine)
 
 
 # Data

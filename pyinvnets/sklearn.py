@@ -7,6 +7,7 @@ They need scikit-learn: `pip install 'pyinvnets[sklearn]'`.
 
 from __future__ import annotations
 
+import math
 import operator
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -89,7 +90,7 @@ class _FlowEstimator(BaseEstimator):
             epochs=epochs,
             batch_size=batch_size,
             learning_rate=CosineDecay(self.learning_rate, updates),
-            noise=_noise(*X.shape, n_cond) if self.noise == "auto" else self.noise,
+            noise=_noise(X, n_cond) if self.noise == "auto" else self.noise,
             clip_norm=_CLIP,
             validation=self.validation,
             patience=self.patience,
@@ -103,8 +104,12 @@ class _FlowEstimator(BaseEstimator):
         return validate_data(self, X, reset=False, dtype=self.flow_.network.dtype)
 
 
-def _noise(n_samples: int, n_features: int, n_cond: int) -> float:
-    return n_samples ** (-2 / (n_features + n_cond + 4)) / 2
+def _noise(X: np.ndarray, n_cond: int) -> float:
+    """Half the square of Scott's bandwidth, times the size of a standard deviation of the data: of the ball that has
+    the volume of their covariance's ellipsoid. Features that nearly determine each other make that thin."""
+    n_samples, n_features = X.shape
+    _, log_volume = np.linalg.slogdet(np.cov(X.T) + np.eye(n_features) / n_samples)
+    return n_samples ** (-2 / (n_features + n_cond + 4)) / 2 * math.exp(log_volume / (2 * n_features))
 
 
 def _seed(rng: np.random.RandomState) -> int:
@@ -115,8 +120,7 @@ class FlowDensity(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixi
     """The density of data with two features or more, learnt by a normalising flow (GLOW).
 
     Features are standardised inside; densities are those of the data as it is given. `transform` gives latents,
-    which are standard Gaussian where the density fits. Where features nearly determine each other, less `noise` than
-    the default may fit better.
+    which are standard Gaussian where the density fits.
 
     Args:
         n_hidden: number of hidden features of the residual blocks.
@@ -126,7 +130,8 @@ class FlowDensity(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixi
         learning_rate: of Adam at the start; it falls along half a cosine.
         noise: standard deviation of the Gaussian noise that is added to the standardised data in training. It
             smooths the density, as a kernel's bandwidth does. `"auto"` is half the square of Scott's bandwidth,
-            `n_samples**(-2 / (n_features + 4)) / 2`: more for few data and many features.
+            `n_samples**(-2 / (n_features + 4)) / 2`, more for few data and many features, times
+            `det(correlations)**(1 / (2 * n_features))`, less where features nearly determine each other.
         validation: the part of the data that is held out to choose the weights; 0 for none.
         patience: stop after so many epochs without a better validation objective.
         engine: `"numpy"`, `"julia"` or `"auto"`. NumPy's starts at once, also in the processes of joblib.

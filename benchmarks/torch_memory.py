@@ -2,9 +2,9 @@
 
     pip install '.[benchmark]' && python benchmarks/torch_memory.py
 
-Both train a flow of like size by maximum likelihood with torch.optim.Adam, in float32 on the CPU. For its memory each
-model has a process of its own: the peak of the resident set over what it is with everything imported, so parameters,
-gradients and Adam's moments count too. (Linux only: it reads /proc.) For the time, updates of both take turns, and the
+Both train a flow of like size by maximum likelihood with torch.optim.Adam, in float32 on the CPU. Each model has
+processes of its own. Its memory is the peak of the resident set over what it is with everything imported, so its
+parameters, gradients and Adam moments count too. (Linux only: it reads /proc.) For the time both take turns, and the
 median counts. The figure, of the memory, goes to docs/torch_memory.png.
 """
 
@@ -46,7 +46,11 @@ def flow_module(K):
     return update
 
 
-MODELS = {"FlowModule": flow_module, "normflows": lambda K: normflows(SHAPE, HIDDEN, SCALES, K)}
+def glow(K):
+    return normflows(SHAPE, HIDDEN, SCALES, K)
+
+
+MODELS = {"FlowModule": flow_module, "normflows": glow}
 
 
 def resident(what):
@@ -101,7 +105,7 @@ def main():
     for K in DEPTHS:
         memory.append([peak_elsewhere(model, K) for model in MODELS])
         ours, theirs = memory[-1]
-        our_time, their_time = milliseconds([make(K) for make in MODELS.values()], arguments.seconds)
+        our_time, their_time = milliseconds([(make, (K,)) for make in MODELS.values()], arguments.seconds)
         columns = f"{ours / MIB:8.0f} MiB {our_time:6.0f} ms {theirs / MIB:8.0f} MiB {their_time:6.0f} ms"
         print(f"{K:3} {columns} {theirs / ours:9.1f} {their_time / our_time:6.2f}", flush=True)
     draw(memory)

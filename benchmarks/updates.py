@@ -2,13 +2,15 @@
 
     pip install '.[benchmark]' && python benchmarks/updates.py
 
-Both train a flow of like size by maximum likelihood in float32 on the CPU; their repetitions take turns, so that a
-noisy machine bothers both alike. Each figure is the median.
+Both train a flow of like size by maximum likelihood in float32 on the CPU, each in a process of its own: in one, the
+threads of NumPy's library and of PyTorch's get in each other's way. They take turns, so that a noisy machine bothers
+both alike. Each figure is the median.
 """
 
 from __future__ import annotations
 
 import argparse
+import multiprocessing
 import statistics
 import time
 import warnings
@@ -73,17 +75,33 @@ def normflows(shape, n_hidden, L, K, device="cpu"):
     return update
 
 
-def milliseconds(updates, seconds):
-    """Median time of each update, in turns, over about `seconds`."""
-    for update in updates:
-        update()
-    times = [[] for _ in updates]
-    end = time.perf_counter() + seconds
-    while time.perf_counter() < end:
-        for update, record in zip(updates, times, strict=True):
-            start = time.perf_counter()
+def serve(make, arguments, turn, pipe):
+    """For each message, make updates for so many seconds and send back the time of each."""
+    update = make(*arguments)
+    update()
+    update()
+    while pipe.recv():
+        times, end = [], time.perf_counter() + turn
+        while (start := time.perf_counter()) < end:
             update()
-            record.append(1e3 * (time.perf_counter() - start))
+            times.append(1e3 * (time.perf_counter() - start))
+        pipe.send(times)
+
+
+def milliseconds(contenders, seconds, turn=0.5):
+    """Median time of an update of each `(make, arguments)`, in turns, over about `seconds`."""
+    context = multiprocessing.get_context("spawn")
+    pipes, times = [], [[] for _ in contenders]
+    for make, arguments in contenders:
+        ours, theirs = context.Pipe()
+        context.Process(target=serve, args=(make, arguments, turn, theirs), daemon=True).start()
+        pipes.append(ours)
+    for _ in range(max(2, round(seconds / turn / len(contenders)))):
+        for pipe, record in zip(pipes, times, strict=True):
+            pipe.send(True)
+            record += pipe.recv()
+    for pipe in pipes:
+        pipe.send(False)
     return [statistics.median(record) for record in times]
 
 
@@ -93,7 +111,7 @@ def main():
     seconds = parser.parse_args().seconds
     print(f"{'case':50} {'numpy engine':>13} {'normflows':>12} {'ratio':>6}")
     for name, case in CASES.items():
-        mine, theirs = milliseconds([ours(*case), normflows(*case)], seconds)
+        mine, theirs = milliseconds([(ours, case), (normflows, case)], seconds)
         print(f"{name:50} {mine:10.2f} ms {theirs:9.2f} ms {theirs / mine:6.2f}")
 
 

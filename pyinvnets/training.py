@@ -52,6 +52,7 @@ def fit(
     callback: Callable[[Invertible, History], Any] | None = None,
     checkpoint: str | os.PathLike | None = None,
     resume: str | os.PathLike | None = None,
+    device: str | None = None,
 ) -> History:
     """Train a network by maximum likelihood, in place.
 
@@ -82,6 +83,7 @@ def fit(
         checkpoint: a file to write after each epoch with all that `resume` needs.
         resume: a file that `checkpoint` wrote. With the same arguments training goes on as if it had never stopped;
             `epochs`, `patience` and `callback` may differ.
+        device: `"gpu"` or `"cpu"`: where to move the network first, as its methods `gpu` and `cpu` do.
 
     Returns:
         The history.
@@ -89,6 +91,7 @@ def fit(
     Raises:
         TypeError, ValueError: unfit arguments; the network is unchanged.
         FileNotFoundError: no file to resume from, or no folder for the checkpoint.
+        RuntimeError: there is no GPU.
 
     >>> import pyinvnets as inv
     >>> G = inv.NetworkGlow(2, 8, 1, 4, engine="numpy", seed=1)
@@ -105,6 +108,8 @@ def fit(
         raise TypeError(f"fit: callback must be a function of the network and the history, got {callback!r}")
     if checkpoint is not None and not Path(checkpoint).absolute().parent.is_dir():
         raise FileNotFoundError(f"fit: there is no folder for the checkpoint {checkpoint}")
+    if device not in (None, "cpu", "gpu"):
+        raise ValueError(f'fit: device must be "cpu", "gpu" or None, got {device!r}')
     before = None if resume is None else read_checkpoint(resume)
     if seed is None:
         seed = before.settings["seed"] if before else np.random.SeedSequence().entropy
@@ -124,9 +129,12 @@ def fit(
         "noise": float(noise),
         "seed": seed,
     }
-    training = _Training(G, optimiser, learning_rate, batches, held_out, rng, clip_norm, noise)
     if before is not None:
         _check_same(settings, before.settings, resume)
+    if device is not None:
+        (G.gpu if device == "gpu" else G.cpu)()
+    training = _Training(G, optimiser, learning_rate, batches, held_out, rng, clip_norm, noise)
+    if before is not None:
         training.go_on_from(before)
     return training.run(_Course(epochs, patience, progress, callback, checkpoint, settings))
 

@@ -181,8 +181,9 @@ class DeviceChecks:
         on_cpu, on_gpu = make(), make().gpu()
         expected = inv.fit(on_cpu, *data, epochs=3, **options)
         inv.fit(on_gpu, *data, epochs=2, checkpoint=tmp_path / "two", **options)
-        resumed = make().gpu()
-        got = inv.fit(resumed, *data, epochs=3, resume=tmp_path / "two", **options)
+        resumed = make()
+        got = inv.fit(resumed, *data, epochs=3, resume=tmp_path / "two", device="gpu", **options)
+        assert resumed.on_gpu
         assert_close(got.objective, expected.objective, 1e-7, "objective")
         assert_close(got.validation, expected.validation, 1e-7, "validation")
         batches = [tuple(array[..., i : i + 5] for array in map(inv.gpu, data)) for i in (0, 5)]

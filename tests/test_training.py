@@ -398,6 +398,8 @@ class TestInput:
         ({"clip_norm": 0.0}, ValueError, "clip_norm must be a positive finite number"),
         ({"noise": np.nan}, ValueError, "noise must be a finite number"),
         ({"seed": -1}, ValueError, "seed must be a non-negative integer"),
+        ({"device": "cuda"}, ValueError, 'device must be "cpu", "gpu" or None, got \'cuda\''),
+        ({"device": "gpu"}, ValueError, "only networks of the Julia engine run on a GPU"),
         ({"callback": 3}, TypeError, "callback must be a function"),
         ({"checkpoint": "/nowhere/at/all"}, FileNotFoundError, "no folder for the checkpoint"),
         ({"condition": gaussian()}, ValueError, "NetworkGlow takes X alone"),

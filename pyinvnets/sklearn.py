@@ -13,21 +13,25 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
-from sklearn.base import (
-    BaseEstimator,
-    ClassNamePrefixFeaturesOutMixin,
-    DensityMixin,
-    RegressorMixin,
-    TransformerMixin,
-)
-from sklearn.preprocessing import StandardScaler
-from sklearn.utils import check_array, check_random_state
-from sklearn.utils.validation import check_is_fitted, validate_data
 
 from . import constructors as check
 from .optimisers import CosineDecay
 from .parameters import named_params
 from .vectors import VectorFlow
+
+try:
+    from sklearn.base import (
+        BaseEstimator,
+        ClassNamePrefixFeaturesOutMixin,
+        DensityMixin,
+        RegressorMixin,
+        TransformerMixin,
+    )
+    from sklearn.preprocessing import StandardScaler
+    from sklearn.utils import check_array, check_random_state
+    from sklearn.utils.validation import check_is_fitted, validate_data
+except ImportError:
+    raise ImportError("pyinvnets.sklearn needs scikit-learn 1.6; write pip install 'pyinvnets[sklearn]'") from None
 
 _DTYPES = [np.float64, np.float32]
 _CLIP = 5.0

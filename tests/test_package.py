@@ -16,7 +16,7 @@ def test_import_is_light():
     """No Julia and no heavy package at import; benchmarks/start.py measures the time."""
     done = run(
         "import sys, pyinvnets; "
-        "print([m for m in ('juliacall', 'matplotlib', 'scipy', 'pywt', 'sklearn') if m in sys.modules])"
+        "print([m for m in ('juliacall', 'matplotlib', 'scipy', 'pywt', 'sklearn', 'torch') if m in sys.modules])"
     )
     assert done.stdout.strip() == "[]", done.stderr
 

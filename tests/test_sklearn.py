@@ -6,6 +6,7 @@ import pickle
 
 import numpy as np
 import pytest
+from processes import run_python
 from sklearn.datasets import make_moons
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
@@ -129,3 +130,10 @@ def test_several_outputs():
     samples = regressor.sample(X[:1], 2000, random_state=0)
     assert samples.shape == (1, 2, 2000)
     assert np.corrcoef(samples[0])[0, 1] == pytest.approx(0.8, abs=0.1)
+
+
+def test_without_scikit_learn():
+    done = run_python("import sys; sys.modules['sklearn'] = None; import pyinvnets.sklearn")
+    assert (
+        "ImportError: pyinvnets.sklearn needs scikit-learn 1.6; write pip install 'pyinvnets[sklearn]'" in done.stderr
+    )

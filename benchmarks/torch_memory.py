@@ -32,6 +32,7 @@ def flow_module(K):
     import pyinvnets as inv
     from pyinvnets.torch import FlowModule
 
+    torch.set_num_threads(1)  # the flow's own are NumPy's
     flow = FlowModule(inv.NetworkGlow(SHAPE[2], HIDDEN, SCALES, K, split_scales=True, engine="numpy", seed=1))
     optimiser = torch.optim.Adam(flow.parameters(), 1e-4)
     torch.manual_seed(0)

@@ -40,6 +40,9 @@ class FlowModule(nn.Module):
     see `CouplingLayerHINT`. There is no second derivative, and to change a parameter between forward and backward is
     the error that it is in PyTorch. `train` and `eval` change nothing.
 
+    On the NumPy engine the flow's threads are those of NumPy's library, which PyTorch's own slow down on few cores.
+    Where PyTorch has little else to do, `torch.set_num_threads(1)` makes training faster.
+
     Args:
         network: with one lane, two lanes or a condition, over images, on either engine. It is shared, not copied.
 

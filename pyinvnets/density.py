@@ -107,14 +107,32 @@ def _image_size(network: Invertible, title: str, spatial: tuple[int, ...] | None
 # The arithmetic
 
 
-def _log_prob(network: Invertible, title: str, arrays: tuple[np.ndarray, ...], batch_size: int | None) -> np.ndarray:
-    """Of data, and perhaps a condition of as many samples or of one, all checked."""
+def _all_lanes(network: Invertible, title: str, inputs: tuple[Array, ...]) -> tuple[list[Array], Array]:
+    *outputs, terms = network._forward_by_sample(title, inputs)
+    return outputs[: network._lanes], terms
+
+
+def _x_given_y(network: Invertible, title: str, inputs: tuple[Array, ...]) -> tuple[list[Array], Array]:
+    Zx, _, terms = network._forward_by_sample(title, inputs)
+    _, terms_of_Y = network._call("forward_Y_by_sample", title, inputs[1:])
+    return [Zx], terms - terms_of_Y
+
+
+def _log_prob(
+    network: Invertible,
+    title: str,
+    arrays: tuple[Array, ...],
+    batch_size: int | None,
+    propagate: Callable[[Invertible, str, tuple[Array, ...]], tuple[list[Array], Array]] = _all_lanes,
+) -> Array:
+    """Of data, and perhaps a condition of as many samples or of one, all checked, from the latents and each sample's
+    log-determinant that `propagate` gives."""
     samples = arrays[0].shape[-1]
     result = _room(network, (samples,))
     for part in _batches(title, samples, batch_size):
         inputs = tuple(_part(array, part, samples) for array in arrays)
-        *outputs, terms = network._forward_by_sample(title, inputs)
-        result[..., part] = terms + _gaussian(outputs[: network._lanes], terms.size, network._splits)
+        latents, terms = propagate(network, title, inputs)
+        result[..., part] = terms + _gaussian(latents, terms.size, network._splits)
     return result
 
 
@@ -360,15 +378,8 @@ class DensityGivenY:
         title = f"{self._title}.log_prob_given"
         _check_tracked(self, title)
         X, Y = (self._checked_one(name, array, self._data, title) for name, array in (("X", X), ("Y", Y)))
-        samples = X.shape[-1]
-        self._check_together(title, ("X", "Y"), (self._data, self._data), (X, _for_each(Y, samples)))
-        result = _room(self, (samples,))
-        for part in _batches(title, samples, batch_size):
-            Y_part = _part(Y, part, samples)
-            Zx, _, terms = self._forward_by_sample(title, (X[..., part], Y_part))
-            _, terms_of_Y = self._call("forward_Y_by_sample", title, (Y_part,))
-            result[..., part] = terms - terms_of_Y + _gaussian([Zx], terms.size, self._splits)
-        return result
+        self._check_together(title, ("X", "Y"), (self._data, self._data), (X, _for_each(Y, X.shape[-1])))
+        return _log_prob(self, title, (X, Y), batch_size, _x_given_y)
 
     def sample_given(
         self, n: int, Y: np.ndarray, *, seed: int | None = None, batch_size: int | None = None

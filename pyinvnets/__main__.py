@@ -234,11 +234,24 @@ def _validate(options: argparse.Namespace) -> int:
     return validate.run(options.only, options.json)
 
 
-def _positive_int(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"must be at least 1, got {text}")
-    return value
+def _number(kind: type, accepted: Callable[[float], bool], expected: str) -> Callable[[str], float]:
+    """What argparse converts an option by."""
+
+    def convert(text: str) -> float:
+        value = kind(text)
+        if not accepted(value):
+            raise argparse.ArgumentTypeError(f"must be {expected}, got {text}")
+        return value
+
+    convert.__name__ = kind.__name__  # argparse names it where the text is no number at all
+    return convert
+
+
+_positive_int = _number(int, lambda value: value >= 1, "at least 1")
+_seed = _number(int, lambda value: value >= 0, "at least 0")
+_part = _number(float, lambda value: 0 <= value < 1, "from 0 to below 1")
+_noise = _number(float, lambda value: math.isfinite(value) and value >= 0, "a finite number, zero or more")
+_positive_float = _number(float, lambda value: math.isfinite(value) and value > 0, "a positive finite number")
 
 
 def _batch_size(text: str) -> int:
@@ -255,34 +268,6 @@ def _network(text: str) -> Expression:
         return parse(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
-
-
-def _seed(text: str) -> int:
-    value = int(text)
-    if value < 0:
-        raise argparse.ArgumentTypeError(f"must be at least 0, got {text}")
-    return value
-
-
-def _part(text: str) -> float:
-    value = float(text)
-    if not 0 <= value < 1:
-        raise argparse.ArgumentTypeError(f"must be from 0 to below 1, got {text}")
-    return value
-
-
-def _noise(text: str) -> float:
-    value = float(text)
-    if not (math.isfinite(value) and value >= 0):
-        raise argparse.ArgumentTypeError(f"must be a finite number, zero or more, got {text}")
-    return value
-
-
-def _positive_float(text: str) -> float:
-    value = float(text)
-    if not (math.isfinite(value) and value > 0):
-        raise argparse.ArgumentTypeError(f"must be a positive finite number, got {text}")
-    return value
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 import pyinvnets as inv
+from pyinvnets.tutorial import energy_distance
 
 rng = np.random.default_rng(1)
 A, noise = np.array([[0.5, 0.0], [0.0, 0.05]], np.float32), 0.2
@@ -69,16 +70,6 @@ exact -= log_evidence
 log_ratio = H.log_prob_given(X_test, Y_test) - exact
 divergence = np.mean(np.exp(log_ratio) - 1 - log_ratio)  # the mean of -log_ratio, with less noise
 print(f"Kullback-Leibler divergence from the exact posterior {divergence:.3f} nats, the mean over observations")
-
-
-def energy_distance(X, Y):
-    """2 E|x - y| - E|x - x'| - E|y - y'| over samples (1, 1, 2, n); zero for equal distributions."""
-
-    def mean_distance(A, B):
-        return np.linalg.norm(A[0, 0, :, :, None] - B[0, 0, :, None, :], axis=0).mean()
-
-    return 2 * mean_distance(X, Y) - mean_distance(X, X) - mean_distance(Y, Y)
-
 
 fig, axes = plt.subplots(1, 3, figsize=(12, 4), sharey=True)
 distances, by_chance = [], []

@@ -12,6 +12,7 @@ import numpy as np
 from tqdm import tqdm
 
 import pyinvnets as inv
+from pyinvnets.tutorial import energy_distance
 
 # The network: four times an ActNorm and a HINT layer whose blocks are dense, that is 1x1 convolutions.
 n_in, n_hidden, depth = 2, 64, 4
@@ -43,16 +44,6 @@ true_log_prob = -(u**2 + v**2) / 2 - np.log(2 * np.pi)
 log_ratio = H.log_prob(X_test) - true_log_prob
 divergence = np.mean(np.exp(log_ratio) - 1 - log_ratio)  # the mean of -log_ratio, with less noise
 print(f"Kullback-Leibler divergence from the target {divergence:.4f} nats")
-
-
-def energy_distance(X, Y):
-    """2 E|x - y| - E|x - x'| - E|y - y'| over samples (1, 1, 2, n)."""
-
-    def mean_distance(A, B):
-        return np.linalg.norm(A[0, 0, :, :, None] - B[0, 0, :, None, :], axis=0).mean()
-
-    return 2 * mean_distance(X, Y) - mean_distance(X, X) - mean_distance(Y, Y)
-
 
 X_new = H.sample(2000, spatial=(1, 1), seed=1)
 X_other = inv.sample_banana(2000, seed=updates + 1)

@@ -26,6 +26,7 @@ import warnings
 
 import numpy as np
 from sklearn.datasets import load_digits
+from updates import multiscale_glow
 
 import pyinvnets as inv
 
@@ -95,21 +96,10 @@ def our_flow(case, scale, seed):
 
 
 def their_flow(case, scale, seed):
-    import normflows as nf
     import torch
 
     torch.manual_seed(seed)
-    n_hidden, L, K = case
-    bases, flows, merges = [], [], []
-    for i in range(L):
-        channels, size = 2 ** (L + 1 - i), 2 ** (L - i)
-        blocks = [nf.flows.GlowBlock(channels, n_hidden, scale=True, scale_map=scale) for _ in range(K)]
-        flows.append([*blocks, nf.flows.Squeeze()])
-        latent = channels if i == 0 else channels // 2
-        bases.append(nf.distributions.base.DiagGaussian((latent, 8 // size, 8 // size)))
-        if i > 0:
-            merges.append(nf.flows.Merge())
-    return nf.MultiscaleFlow(bases, flows, merges, class_cond=False)
+    return multiscale_glow((8, 8, 1), *case, trainable=True, scale_map=scale)
 
 
 class Theirs:

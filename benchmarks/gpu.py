@@ -17,8 +17,7 @@ import sys
 import threading
 import time
 
-import numpy as np
-from updates import normflows
+from updates import noise, normflows, updating
 
 import pyinvnets as inv
 
@@ -29,16 +28,7 @@ WITHOUT_POOLS = {"JULIA_CUDA_MEMORY_POOL": "none", "PYTORCH_NO_CUDA_MEMORY_CACHI
 
 def ours(K):
     G = inv.NetworkGlow(SHAPE[2], N_HIDDEN, L, K, split_scales=True, engine="julia", seed=1).gpu()
-    opt = inv.Adam(1e-4)
-    X = inv.gpu(np.asfortranarray(np.random.default_rng(0).standard_normal(SHAPE, dtype=np.float32)))
-
-    def update():
-        Z, _ = G.forward(X)
-        G.backward(Z / SHAPE[-1], Z)
-        opt.update(G)
-        inv.clear_grad(G)
-
-    return update
+    return updating(G, inv.gpu(noise(SHAPE)))
 
 
 def theirs(K):

@@ -15,6 +15,7 @@ import sys
 import time
 
 import numpy as np
+from updates import noise, updating
 
 import pyinvnets as inv
 from pyinvnets.engines import julia
@@ -55,19 +56,16 @@ print(time.perf_counter() - start)
 def made(case):
     shape, arguments, options = case
     G = inv.NetworkGlow(*arguments, **options, engine="julia", seed=1)
-    X = np.asfortranarray(np.random.default_rng(0).standard_normal(shape, dtype=np.float32))
+    X = noise(shape)
     G.forward(X)
     return G, X
 
 
 def python_seconds(G, X, updates):
-    opt = inv.Adam(1e-4)
+    update = updating(G, X)
     start = time.perf_counter()
     for _ in range(updates):
-        Z, _ = G.forward(X)
-        G.backward(Z / X.shape[-1], Z)
-        opt.update(G)
-        inv.clear_grad(G)
+        update()
     return time.perf_counter() - start
 
 

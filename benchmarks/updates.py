@@ -25,18 +25,47 @@ CASES = {
 }
 
 
-def ours(shape, n_hidden, L, K):
-    G = inv.NetworkGlow(shape[2], n_hidden, L, K, split_scales=shape[0] > 1, engine="numpy", seed=1)
+def updating(G, X):
+    """A function that makes one update of the network."""
     opt = inv.Adam(1e-4)
-    X = np.asfortranarray(np.random.default_rng(0).standard_normal(shape, dtype=np.float32))
 
     def update():
         Z, _ = G.forward(X)
-        G.backward(Z / shape[-1], Z)
+        G.backward(Z / X.shape[-1], Z)
         opt.update(G)
         inv.clear_grad(G)
 
     return update
+
+
+def noise(shape):
+    return np.asfortranarray(np.random.default_rng(0).standard_normal(shape, dtype=np.float32))
+
+
+def ours(shape, n_hidden, L, K):
+    G = inv.NetworkGlow(shape[2], n_hidden, L, K, split_scales=shape[0] > 1, engine="numpy", seed=1)
+    return updating(G, noise(shape))
+
+
+def multiscale_glow(image, n_hidden, L, K, *, trainable, scale_map="sigmoid"):
+    """A normflows flow of images `(nx, ny, n_channels)`.
+
+    Args:
+        trainable: whether the Gaussians of the latents have means and scales that are trained.
+    """
+    import normflows as nf
+
+    nx, ny, channels = image
+    bases, flows, merges = [], [], []
+    for i in range(L):
+        depth, size = channels * 2 ** (L + 1 - i), 2 ** (L - i)
+        blocks = [nf.flows.GlowBlock(depth, n_hidden, scale=True, scale_map=scale_map) for _ in range(K)]
+        flows.append([*blocks, nf.flows.Squeeze()])
+        latent = (depth if i == 0 else depth // 2, nx // size, ny // size)
+        bases.append(nf.distributions.base.DiagGaussian(latent, trainable=trainable))
+        if i > 0:
+            merges.append(nf.flows.Merge())
+    return nf.MultiscaleFlow(bases, flows, merges, class_cond=False)
 
 
 def normflows(shape, n_hidden, L, K, device="cpu"):
@@ -51,17 +80,7 @@ def normflows(shape, n_hidden, L, K, device="cpu"):
         flows = [nf.flows.GlowBlock(channels, n_hidden, scale=True) for _ in range(K)]
         model = nf.NormalizingFlow(base, flows)
     else:
-        bases, flows, merges = [], [], []
-        for i in range(L):
-            depth = channels * 2 ** (L + 1 - i)
-            flows.append([nf.flows.GlowBlock(depth, n_hidden, scale=True) for _ in range(K)] + [nf.flows.Squeeze()])
-            size = 2 ** (L - i)
-            latent = depth if i == 0 else depth // 2
-            shape_here = (latent, nx // size, ny // size)
-            bases.append(nf.distributions.base.DiagGaussian(shape_here, trainable=False))
-            if i > 0:
-                merges.append(nf.flows.Merge())
-        model = nf.MultiscaleFlow(bases, flows, merges)
+        model = multiscale_glow(shape[:3], n_hidden, L, K, trainable=False)
     model.to(device)
     optimiser = torch.optim.Adam(model.parameters(), 1e-4)
     X = torch.randn(samples, channels, nx, ny, device=device)

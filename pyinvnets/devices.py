@@ -262,10 +262,6 @@ def check_movable(network: Any) -> None:
             f'{title}: only networks of the Julia engine run on a GPU; make it with engine="julia" and write '
             "G.load_state_dict(this.state_dict())"
         )
-    from .activations import WaveletLayer  # needs this module
-
-    for part in (network, *getattr(network._handle, "parts", ())):
-        reason = ON_THE_CPU if isinstance(part.arguments.get("squeezer"), WaveletLayer) else part._no_gpu
-        if reason:
-            raise ValueError(f"{title}: {reason}")
+    if network._no_gpu:
+        raise ValueError(f"{title}: {network._no_gpu}")
     _engine(title)

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from .activations import WaveletLayer
 from .arrays import DTYPES, Space, checked, checked_on_gpu
 from .density import OneLaneDensity
-from .devices import DeviceArray, check_movable, cpu, gpu
+from .devices import ON_THE_CPU, DeviceArray, check_movable, cpu, gpu
 from .engines import Handle, get_engine
 from .parameters import Parameter, load_state
 
@@ -32,8 +33,6 @@ class Invertible:
     """Upstream's source file."""
     _keeps_volume: ClassVar[bool] = False
     """Whether the log-determinant is zero, whatever `forward` returns for it."""
-    _no_gpu: ClassVar[str | None] = None
-    """Why it cannot be on a GPU, where it cannot."""
     _lanes: ClassVar[int] = 1
     """How many arrays make a sample."""
     _splits: int = 0
@@ -237,6 +236,13 @@ class Invertible:
     def on_gpu(self) -> bool:
         """Whether the network is on the GPU: then its parameters are, and the arrays that it takes and returns."""
         return self._handle.on_gpu
+
+    @property
+    def _no_gpu(self) -> str | None:
+        """Why it cannot be on a GPU, where it or a part of it cannot."""
+        if isinstance(self.arguments.get("squeezer"), WaveletLayer):
+            return ON_THE_CPU
+        return next((part._no_gpu for part in getattr(self._handle, "parts", ()) if part._no_gpu), None)
 
     def gpu(self) -> Invertible:
         """Move the network to the GPU, in place, and give it back; on the Julia engine only.

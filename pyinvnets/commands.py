@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import bisect
 import math
 import sys
 import warnings
@@ -165,8 +164,7 @@ def _say(text: str) -> None:
 
 def _say_epoch(G: Invertible, history: History) -> None:
     """For a log file, in place of a bar."""
-    first = bisect.bisect_left(history.epoch, history.epochs)
-    objective = np.average(np.subtract(history.l2[first:], history.lgdet[first:]), weights=history.samples[first:])
+    objective = history.to_dict()["epochs"]["objective"][-1]
     validation = history.validation[-1]
     shown = "" if validation is None else f", validation {validation:.4f}"
     _say(f"epoch {history.epochs}: objective {objective:.4f}{shown}")

@@ -1,0 +1,96 @@
+"""`python -m pyinvnets doctor`: what of the Julia engine is there and usable, a line each, with the mend."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import platform
+import re
+import subprocess
+import sysconfig
+from collections.abc import Iterator
+from pathlib import Path
+
+from ..engines.julia import runtime
+from .setup import trial
+
+PACKAGES = ("InvertibleNetworks", "JOLI", "Flux", "NNlib", "PythonCall", "CUDA", "cuDNN")
+
+Line = tuple[bool | None, str, str]
+"""Good, bad or neither; what it is about; what was found and how to mend it."""
+
+
+def run() -> int:
+    """Print the report, line by line; 0 where the Julia engine can start, else 1."""
+    installed = [_printed(*line) for line in _installed()]
+    if not all(installed):
+        _printed(False, "engine", "not started, for what is missing above")
+        return 1
+    started = [_printed(*line) for line in _engine()]
+    return 0 if all(started) else 1
+
+
+def _printed(good: bool | None, subject: str, text: str) -> bool:
+    """Print a line; whether it is not bad."""
+    print(f"{ {True: 'ok', False: 'MISSING', None: '--'}[good]:8}{subject:20}{text}", flush=True)
+    return good is not False
+
+
+def _installed() -> Iterator[Line]:
+    yield from _python()
+    found = runtime.installation()
+    if found is None:
+        yield False, "Julia", "not found, or not resolved; run `python -m pyinvnets setup`"
+    else:
+        yield from _julia(*found)
+
+
+def _python() -> Iterator[Line]:
+    yield True, "Python", f"{platform.python_version()}, numpy {importlib.metadata.version('numpy')}"
+    for module, distribution, mend in (
+        ("juliacall", "juliacall", 'pip install "juliacall==0.9.34"'),
+        ("pywt", "PyWavelets", "pip install PyWavelets (JOLI.jl imports it)"),
+    ):
+        if importlib.util.find_spec(module) is None:
+            yield False, module, f"write `{mend}`"
+        else:
+            yield True, module, f"{distribution} {importlib.metadata.version(distribution)}"
+    shared = bool(sysconfig.get_config_var("Py_ENABLE_SHARED"))
+    yield None, "shared libpython", "yes" if shared else "no; not needed, since Julia runs inside Python"
+
+
+def _julia(executable: Path, project: Path) -> Iterator[Line]:
+    origin = "PYTHON_JULIACALL_EXE" if os.environ.get("PYTHON_JULIACALL_EXE") else "juliapkg"
+    try:
+        done = subprocess.run([executable, "--version"], capture_output=True, text=True, timeout=60, check=True)
+        yield True, "Julia", f"{done.stdout.strip()}, {executable} (from {origin})"
+    except (OSError, subprocess.SubprocessError) as error:
+        yield False, "Julia", f"{executable} does not run ({error}); run `python -m pyinvnets setup`"
+    writable = os.access(project, os.W_OK)
+    yield (
+        None,
+        "project",
+        f"{project}, {'can be written' if writable else 'cannot be written: packages stay as they are'}",
+    )
+    manifest = project / "Manifest.toml"
+    text = manifest.read_text() if manifest.is_file() else ""
+    for name in PACKAGES:
+        entry = re.search(rf"\[\[deps\.{name}\]\].*?^version = \"([^\"]+)\"", text, re.DOTALL | re.MULTILINE)
+        if entry is None:
+            yield False, name, "not in the project; run `python -m pyinvnets setup`"
+        else:
+            tested = name != "InvertibleNetworks" or entry[1] == runtime.TESTED_VERSION
+            yield True, name, entry[1] + ("" if tested else f"; checked with {runtime.TESTED_VERSION} only")
+
+
+def _engine() -> Iterator[Line]:
+    try:
+        engine = runtime.start()
+        seconds = trial()
+    except Exception as error:  # whatever stops the engine is the report
+        yield False, "engine", f"does not start: {error}"
+        return
+    yield True, "engine", f"starts; a forward and a backward pass in {seconds:.2f} s"
+    yield None, "threads", f"{engine.bridge.threads()} of Julia; pyinvnets.init(threads=…) chooses"
+    usable = engine.bridge.cuda_usable()
+    yield None, "CUDA", "a GPU can be used" if usable else "no GPU that CUDA.jl can use"

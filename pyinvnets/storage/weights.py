@@ -7,7 +7,7 @@ import inspect
 import json
 import math
 import os
-import re
+import struct
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -25,8 +25,8 @@ from .shapes import declared
 
 _FORMAT = "pyinvnets-1"
 
-_DTYPES = {"float32": "F32", "float64": "F64"}
-"""A network's dtypes, and what they are called in a file."""
+_CODES = {"float32": "F32", "float64": "F64", "int64": "I64"}
+"""What dtypes are called in a file; a network has one of the first two."""
 
 _MOST_ABSENT = 2**20
 """How many numbers may belong to an ActNorm that was never used, of which a file holds nothing, beside as many as the
@@ -68,19 +68,27 @@ def save(network: Invertible, path: str | os.PathLike) -> None:
 def write(path: str | os.PathLike, arrays: dict[str, np.ndarray], metadata: dict[str, str]) -> None:
     """Write a safetensors file beside its place and move it there.
 
+    It is written here, for safetensors would copy all arrays, hide what the system says of a full disk, and leave a
+    file of an unknown name where the process is killed.
+
     Raises:
         FileNotFoundError, OSError: as `save`.
-    """
-    from safetensors import SafetensorError
-    from safetensors.numpy import save_file
 
-    arrays = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
-    with replaced(path) as temporary:
-        try:
-            save_file(arrays, temporary, metadata)
-        except SafetensorError as error:
-            code = re.search(r"os error (\d+)", str(error))
-            raise OSError(*((int(code[1]), "") if code else (str(error),))) from error
+    Source: the format, https://github.com/huggingface/safetensors#format.
+    """
+    # The larger types come first, so that all are aligned.
+    named = sorted(arrays.items(), key=lambda item: (-item[1].dtype.itemsize, item[0]))
+    header: dict[str, Any] = {"__metadata__": metadata}
+    end = 0
+    for name, array in named:
+        start, end = end, end + array.nbytes
+        header[name] = {"dtype": _CODES[array.dtype.name], "shape": array.shape, "data_offsets": (start, end)}
+    text = json.dumps(header).encode()
+    text += b" " * (-len(text) % 8)
+    with replaced(path) as temporary, open(temporary, "wb") as file:
+        file.write(struct.pack("<Q", len(text)) + text)
+        for _, array in named:
+            file.write(np.ascontiguousarray(array).reshape(-1).view(np.uint8))
 
 
 def load(path: str | os.PathLike, *, engine: str | None = None) -> Invertible:
@@ -221,13 +229,13 @@ def _check_parameters(network: Any, dtype: str, file: Any) -> None:
     """Raise ValueError unless the file has the parameters of the network, by name, shape and dtype."""
     if not isinstance(network, tuple):
         raise ValueError(f"expected a network in its metadata, got {network!r}")
-    if dtype not in _DTYPES:
+    if dtype not in ("float32", "float64"):
         raise ValueError(f"expected dtype float32 or float64 in its metadata, got {dtype!r}")
     shapes = {}
     for name in file.keys():  # noqa: SIM118
         array = file.get_slice(name)
-        if array.get_dtype() != _DTYPES[dtype]:
-            raise ValueError(f"{name} is of type {array.get_dtype()}, expected {_DTYPES[dtype]} in a {dtype} network")
+        if array.get_dtype() != _CODES[dtype]:
+            raise ValueError(f"{name} is of type {array.get_dtype()}, expected {_CODES[dtype]} in a {dtype} network")
         shapes[name] = tuple(array.get_shape())
     parameters = declared(*network)
     if parameters is not None:

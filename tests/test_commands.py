@@ -394,7 +394,7 @@ class TestExpressions:
             "NetworkLoop(4, 4, 2, lambda x: x)",
             "SigmoidLayer()",
             "print(3)",
-            "OneLane",
+            "Flow",
         ],
     )
     def test_nothing_else_is_read(self, text):

@@ -372,9 +372,5 @@ class TestConstructors:
 
 
 def test_every_layer_and_network_has_a_case():
-    kinds = {
-        name
-        for name, kind in vars(inv.networks).items()
-        if isinstance(kind, type) and name != "FluxBlock"
-    }
+    kinds = {name for name, kind in vars(inv.networks).items() if isinstance(kind, type) and name != "FluxBlock"}
     assert kinds <= {type(case.make(engine="numpy")).__name__ for case in CASES.values()}

@@ -261,7 +261,7 @@ class TestMemory:
     def test_batches_go_in_and_out_without_a_copy(self, engine, monkeypatch):
         flow, x = FlowModule(glow(engine)), banana(20)
         flow(x)
-        handle, seen = flow.network._handle, []
+        handle, seen = flow.network.model, []
         right = handle.call
 
         def call(mode, arrays):

@@ -16,7 +16,7 @@ import pytest
 from safetensors.numpy import load_file
 
 import pyinvnets as inv
-from pyinvnets.networks.base.pair import TwoLanes
+from pyinvnets.networks.base.pair import PairFlow
 from pyinvnets.training.checkpoints import read_checkpoint
 
 
@@ -34,7 +34,7 @@ def glow(engine="numpy", n_in=2, seed=1):
 
 def objective(G, *arrays):
     results = G.forward(*arrays)
-    latents = results[:2] if isinstance(G, TwoLanes) else results[:1]
+    latents = results[:2] if isinstance(G, PairFlow) else results[:1]
     return 0.5 * sum(np.sum(np.square(Z, dtype=float)) for Z in latents) / arrays[0].shape[-1] - results[-1]
 
 
@@ -618,7 +618,7 @@ class TestOptimisersInJulia:
                 inv.clear_grad(network)
                 network.backward(Z / 20, Z)
             opt.update(G)
-            theirs(H._handle._handle)
+            theirs(H.model.model)
             assert same(G.state_dict(), H.state_dict())
 
 

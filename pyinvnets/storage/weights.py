@@ -9,17 +9,15 @@ from typing import Any
 
 import numpy as np
 
-from .. import networks
 from .._version import __version__
 from ..functions import VALUES, ActivationFunction, Squeezer
-from ..networks.base.layer import Invertible
-from ..networks.reverse import ReversedOneLane, ReversedTwoLanes
+from ..networks.base.layer import KINDS, Layer
 from .files import replaced
 
 _FORMAT = "pyinvnets-1"
 
 
-def save(network: Invertible, path: str | os.PathLike) -> None:
+def save(network: Layer, path: str | os.PathLike) -> None:
     """Write the parameters by name, in Julia's shapes, with the constructor, to a safetensors file.
 
     The file is written beside its place and moved there, so that a crash leaves the old one whole.
@@ -44,7 +42,7 @@ def write(path: str | os.PathLike, arrays: dict[str, np.ndarray], metadata: dict
         save_file(arrays, temporary, metadata)
 
 
-def load(path: str | os.PathLike, *, engine: str | None = None) -> Invertible:
+def load(path: str | os.PathLike, *, engine: str | None = None) -> Layer:
     """The network of a file that `save` wrote, on either engine.
 
     Raises:
@@ -60,7 +58,7 @@ def load(path: str | os.PathLike, *, engine: str | None = None) -> Invertible:
         dtype, spatial = metadata["dtype"], json.loads(metadata["spatial"])
     except (KeyError, TypeError, json.JSONDecodeError) as error:
         raise ValueError(f"{path}: its metadata is not what pyinvnets.save writes ({error!r})") from None
-    network = kind._make(arguments, engine).astype(dtype)
+    network = kind.make(arguments, engine).astype(dtype)
     network.load_state_dict(state)
     if spatial is not None:
         network.spatial = tuple(spatial)
@@ -92,16 +90,19 @@ def read(path: str | os.PathLike, form: str, writer: str) -> tuple[dict[str, str
     return metadata, state
 
 
-def kinds() -> dict[str, type[Invertible]]:
-    """All networks and layers by name."""
-    kinds = {name: kind for name, kind in vars(networks).items() if isinstance(kind, type)}
-    return kinds | {kind.__name__: kind for kind in (ReversedOneLane, ReversedTwoLanes)}
+FORMER_NAMES = {"ReversedOneLane": "ReversedFlow", "ReversedTwoLanes": "ReversedPairFlow"}
+"""What versions before 0.2 called them."""
+
+
+def kinds() -> dict[str, type[Layer]]:
+    """All networks and layers by name, those that a program has declared included."""
+    return KINDS | {former: KINDS[name] for former, name in FORMER_NAMES.items()}
 
 
 def _encode(value: Any) -> Any:
     if isinstance(value, (ActivationFunction, Squeezer)):
         return {"class": type(value).__name__, "arguments": value.arguments}
-    if isinstance(value, Invertible):
+    if isinstance(value, Layer):
         return {"class": type(value).__name__, "arguments": {k: _encode(v) for k, v in value.arguments.items()}}
     if isinstance(value, (list, tuple)):
         return [_encode(item) for item in value]
@@ -117,7 +118,7 @@ def _decode(value: Any, engine: str | None) -> Any:
         return value
     if value["class"] in VALUES:
         return VALUES[value["class"]](**value["arguments"])
-    return kinds()[value["class"]]._make({k: _decode(v, engine) for k, v in value["arguments"].items()}, engine)
+    return kinds()[value["class"]].make({k: _decode(v, engine) for k, v in value["arguments"].items()}, engine)
 
 
 def versions() -> str:

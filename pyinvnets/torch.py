@@ -321,11 +321,12 @@ class FlowModule(nn.Module):
 def _give(module: FlowModule, *unused: Any) -> None:
     """Let the network have the parameters' values, in its memory."""
     values = [_array(parameters[leaf]) for parameters, leaf in module._places]
-    lazy = module.network._lazy_names
-    names = (p.name for p in get_params(module.network))
     set_params(
         module.network,
-        [None if name in lazy and np.isnan(value).all() else value for name, value in zip(names, values, strict=True)],
+        [
+            None if p.lazy and np.isnan(value).all() else value
+            for p, value in zip(get_params(module.network), values, strict=True)
+        ],
     )
     module._take()
 

@@ -79,9 +79,10 @@ class VectorFlow:
             TypeError: it is no network over one array, with or without a condition.
             ValueError: it does not take images of one pixel.
         """
-        signature, space = network.signature, network.signature.data
-        if not signature.invertible or len(signature.inputs) > 1:
+        signature = getattr(network, "signature", None)
+        if signature is None or not signature.invertible or len(signature.inputs) > 1:
             raise TypeError(f"VectorFlow.of: expected a network over one array, got {network!r}")
+        space = signature.data
         if signature.flat or not space.ndims or not space.holds((*(1,) * space.ndims, space.channels, 1)):
             raise ValueError(f"VectorFlow.of: expected a network that takes images of one pixel, got {network!r}")
         flow = cls.__new__(cls)

@@ -74,11 +74,11 @@ def sample(options: argparse.Namespace) -> None:
     else:
         check_writable(options.output)
     G = _load(options)
-    if isinstance(G, TwoLanesDensity) and not isinstance(G, DensityGivenY):
+    if len(G.signature.inputs) > 1 and not G.signature.density_given:
         raise ValueError(f"{G!r} gives two arrays, which one file cannot hold; write G.sample in Python")
     # A copy: an engine may not be given memory that is a file's.
     condition = [array.copy(order="F") for array in _for_network(G, _read(options), options.condition)]
-    draw = G.sample_given if isinstance(G, DensityGivenY) else G.sample
+    draw = G.sample_given if G.signature.density_given else G.sample
     X = draw(options.n, *condition, seed=options.seed, batch_size=options.batch_size)
     sample_files.write(options.output, sample_files.from_network(X), julia_layout=options.julia_layout)
 
@@ -98,7 +98,7 @@ def log_prob(options: argparse.Namespace) -> None:
 def _log_probs(G: Layer, arrays: list[np.ndarray], batch_size: int) -> Iterator[np.ndarray]:
     """Batch by batch; a condition may be one for all."""
     n = arrays[0].shape[-1]
-    evaluate = G.log_prob_given if isinstance(G, DensityGivenY) else G.log_prob
+    evaluate = G.log_prob_given if G.signature.density_given else G.log_prob
     for first in range(0, n, batch_size):
         chosen = np.arange(first, min(first + batch_size, n))
         yield evaluate(*(batches.read((a,), chosen if a.shape[-1] > 1 else chosen[:1] * 0)[0] for a in arrays))
@@ -149,7 +149,7 @@ def _with_defaults(name: str, data: np.ndarray, condition: np.ndarray | None = N
         values["split_scales"] = True
     if len(spatial) in (1, 3):
         values["ndims"] = len(spatial)
-    parameters = Expression(name).kind._constructor().parameters
+    parameters = Expression(name).kind.constructor().parameters
     missing = [p.name for p in parameters.values() if p.default is p.empty and p.name not in values]
     if missing:
         advice = "give --condition" if missing == ["n_cond"] else f"write them, as in {name}({missing[0]}=2)"

@@ -346,7 +346,7 @@ class TestRefused:
             "train banana.npy --validation 1": "must be from 0 to below 1, got 1",
             "train banana.npy --noise -1": "must be a finite number, zero or more, got -1",
             "train banana.npy --seed -1": "must be at least 0, got -1",
-            "train banana.npy --network Glow": "Glow is no network or layer; the networks are NetworkConditionalGlow,",
+            "train banana.npy --network Glow": "Glow is no network or layer; the networks are NetworkGlow,",
             "train banana.npy --network 'NetworkGlow(2, 4'": "'(' was never closed",
         }.items():
             refused(line, message, capsys, status=2)

@@ -67,7 +67,7 @@ class Layer:
 
     @classmethod
     @functools.cache
-    def _constructor(cls) -> inspect.Signature:
+    def constructor(cls) -> inspect.Signature:
         """The signature of the constructor, without annotations."""
         own = list(inspect.signature(cls.__init__).parameters.values())[1:]
         return inspect.Signature([p.replace(annotation=inspect.Parameter.empty) for p in own])
@@ -93,7 +93,7 @@ class Layer:
         self.engine, self.model, self.signature = engine.name, model, signature
         self._spatial: tuple[int, ...] | None = None
         self._parameters = [Parameter(name, stored, self, i) for i, (name, stored) in enumerate(model.parameters)]
-        self._lazy = [p for p in self._parameters if p.data is None]
+        self._lazy = [p for p in self._parameters if p.lazy]
         self._uninitialised = bool(self._lazy)
 
     def _described(
@@ -127,7 +127,7 @@ class Layer:
 
     def _positional_and_keywords(self) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """The arguments as upstream's constructor takes them: what is keyword-only here is a keyword there."""
-        kinds = KINDS[self.kind]._constructor().parameters
+        kinds = KINDS[self.kind].constructor().parameters
         keyword = {name for name in self._declared if kinds[name].kind is inspect.Parameter.KEYWORD_ONLY}
         positional = tuple(value for name, value in self._declared.items() if name not in keyword)
         return positional, {name: value for name, value in self._declared.items() if name in keyword}
@@ -397,7 +397,7 @@ class Layer:
     def __repr__(self) -> str:
         """Evaluates back to a new network with the same arguments; those left at their defaults are not shown."""
         shown = []
-        for name, parameter in self._constructor().parameters.items():
+        for name, parameter in self.constructor().parameters.items():
             if name not in _ENGINE_ARGUMENTS:
                 value = self.arguments[name]
                 if parameter.default is inspect.Parameter.empty or value != parameter.default:
@@ -410,7 +410,7 @@ class Layer:
 
 def takes(kind: Callable[..., Any]) -> frozenset[str]:
     """The names of the arguments that a constructor takes."""
-    constructor = kind._constructor() if hasattr(kind, "_constructor") else inspect.signature(kind)
+    constructor = kind.constructor() if hasattr(kind, "constructor") else inspect.signature(kind)
     return frozenset(constructor.parameters)
 
 
@@ -419,7 +419,7 @@ def _recording(init: Callable[..., None], cls: type[Layer]) -> Callable[..., Non
 
     @functools.wraps(init)
     def recorded(self: Layer, *args: Any, **kwargs: Any) -> None:
-        constructor = cls._constructor()
+        constructor = cls.constructor()
         try:
             bound = constructor.bind(*args, **kwargs)
         except TypeError as error:

@@ -22,13 +22,15 @@ class Parameter:
         shape: Julia's shape.
         network: what it is a parameter of.
         index: its place among the network's parameters, from zero.
+        lazy: whether the first `forward` sets it, as ActNorm's.
     """
 
-    __slots__ = ("_stored", "index", "name", "network", "shape")
+    __slots__ = ("_stored", "index", "lazy", "name", "network", "shape")
 
     def __init__(self, name: str, stored: StoredParameter, network: Layer, index: int) -> None:
         self.name, self.shape = name, tuple(stored.shape)
         self._stored, self.network, self.index = stored, network, index
+        self.lazy = stored.data is None
 
     @property
     def data(self) -> np.ndarray | None:
@@ -108,9 +110,8 @@ def set_params(network: Layer, params: Sequence[Parameter | np.ndarray | None]) 
     if len(params) != len(own):
         raise ValueError(f"{network.title} has {len(own)} parameters, got {len(params)}")
     values = [value.data if isinstance(value, Parameter) else value for value in params]
-    _assign(
-        network, [None if v is None and p in network._lazy else p.checked(v) for p, v in zip(own, values, strict=True)]
-    )
+    unset = (v is None and p.lazy for p, v in zip(own, values, strict=True))
+    _assign(network, [None if no else p.checked(v) for p, v, no in zip(own, values, unset, strict=True)])
 
 
 def load_state(network: Layer, own: list[Parameter], state: Mapping[str, np.ndarray]) -> None:
@@ -131,7 +132,7 @@ def load_state(network: Layer, own: list[Parameter], state: Mapping[str, np.ndar
 def _may_be_absent(name: str, network: Layer, state: Mapping[str, np.ndarray]) -> bool:
     """Whether this is of an ActNorm that was never used: its scale and its bias are then both left out."""
     sister = name[:-1] + ("b" if name.endswith("s") else "s")
-    return any(p.name == name for p in network._lazy) and sister not in state
+    return any(p.name == name and p.lazy for p in network._parameters) and sister not in state
 
 
 def _some(names: list[str]) -> str:

@@ -77,14 +77,14 @@ class TestMemory:
                 seen[:in], seen[:out] = Int(pointer(X)), Int(pointer(Y))
                 return Y
             end
-            Model(Spy())
+            Handle(Spy())
             end"""
         )
         from pyinvnets.engines.julia.model import JuliaModel
         from pyinvnets.engines.julia.runtime import start
 
         X = batch()
-        (Y,) = JuliaModel(start(), spy).call("forward", (X,))
+        (Y,) = JuliaModel(start(), spy).forward(X)
         assert bridge.seval("seen[:in]") == X.ctypes.data
         assert bridge.seval("seen[:out]") == Y.ctypes.data
         assert (Y == 2 * X).all()
@@ -188,7 +188,7 @@ class TestErrors:
         X = batch()
         Z, _ = G.forward(X)
         with pytest.raises(ValueError, match="DimensionMismatch"):
-            G.model.call("forward", (batch((4, 6, 2, 5)),))
+            G.model.forward(batch((4, 6, 2, 5)))
         assert (G.forward(X)[0] == Z).all()
 
 

@@ -298,7 +298,7 @@ class TestRefused:
         for name, message in {
             "inf.npy": "inf.npy: sample 1500, counted from 0, is not finite",
             "large.npy": "large.npy: sample 1500, counted from 0, is not finite in float32",
-            "pickled.npy": "pickled.npy is not a whole .npy file of numbers",
+            "pickled.npy": "pickled.npy must hold real numbers, got a pickled object",
             "complex.npy": "must hold real numbers, got complex128",
             "flat.npy": "must have shape (n_samples, n_features) or",
             "none.npy": "must have shape (n_samples, n_features) or",

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..functions import VALUES
-from ..networks.base.layer import takes
+from ..networks.base.declaration import takes
 from ..networks.reverse import reverse
 from .weights import kinds
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import inspect
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, TypeVar
@@ -15,6 +14,7 @@ from ...arrays.spec import DTYPES, ArraySpec
 from ...engines import get_engine
 from ...engines.protocol import Engine, Model
 from ...functions.squeezers import WaveletLayer
+from .declaration import ENGINE_ARGUMENTS, constructor_of, recording, takes
 from .parameters import Parameter, load_state
 from .signature import Signature
 from .summary import Step, Summary, summarise
@@ -24,7 +24,6 @@ L = TypeVar("L", bound="Layer")
 KINDS: dict[str, type[Layer]] = {}
 """Every declared layer and network by its name, those of users included."""
 
-_ENGINE_ARGUMENTS = ("engine", "seed")
 ON_THE_CPU = "upstream squeezes it by Wavelets.jl, which computes on the CPU; leave it there"
 
 
@@ -61,16 +60,14 @@ class Layer:
         if "upstream" in vars(cls):
             cls.kind = cls.__name__
         if "__init__" in vars(cls):
-            cls.__init__ = _recording(cls.__init__, cls)  # type: ignore[method-assign]
+            cls.__init__ = recording(cls.__init__, cls)  # type: ignore[method-assign]
         if hasattr(cls, "upstream") and not cls.__name__.startswith("_"):
             KINDS[cls.__name__] = cls
 
     @classmethod
-    @functools.cache
     def constructor(cls) -> inspect.Signature:
         """The signature of the constructor, without annotations."""
-        own = list(inspect.signature(cls.__init__).parameters.values())[1:]
-        return inspect.Signature([p.replace(annotation=inspect.Parameter.empty) for p in own])
+        return constructor_of(cls)
 
     @classmethod
     def make(cls, arguments: Mapping[str, Any], engine: str | None, seed: int | None = None) -> Layer:
@@ -398,7 +395,7 @@ class Layer:
         """Evaluates back to a new network with the same arguments; those left at their defaults are not shown."""
         shown = []
         for name, parameter in self.constructor().parameters.items():
-            if name not in _ENGINE_ARGUMENTS:
+            if name not in ENGINE_ARGUMENTS:
                 value = self.arguments[name]
                 if parameter.default is inspect.Parameter.empty or value != parameter.default:
                     shown.append(f"{name}={value!r}")
@@ -406,31 +403,6 @@ class Layer:
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _rebuild, (type(self), self.arguments, self.engine, self.dtype.name, self.state_dict(), self.spatial)
-
-
-def takes(kind: Callable[..., Any]) -> frozenset[str]:
-    """The names of the arguments that a constructor takes."""
-    constructor = kind.constructor() if hasattr(kind, "constructor") else inspect.signature(kind)
-    return frozenset(constructor.parameters)
-
-
-def _recording(init: Callable[..., None], cls: type[Layer]) -> Callable[..., None]:
-    """A constructor that keeps its arguments: a network's own, and those of the kind that the engine knows."""
-
-    @functools.wraps(init)
-    def recorded(self: Layer, *args: Any, **kwargs: Any) -> None:
-        constructor = cls.constructor()
-        try:
-            bound = constructor.bind(*args, **kwargs)
-        except TypeError as error:
-            raise TypeError(f"{cls.__name__}: {error}; expected {cls.__name__}{constructor}") from None
-        bound.apply_defaults()
-        self._declared = {name: value for name, value in bound.arguments.items() if name not in _ENGINE_ARGUMENTS}
-        if type(self) is cls or not hasattr(self, "arguments"):
-            self.arguments = self._declared
-        init(self, *args, **kwargs)
-
-    return recorded
 
 
 def _usable(scale_or_bias: Parameter) -> np.ndarray:

@@ -12,9 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from ..networks.base.conditional import ConditionalDensity
-from ..networks.base.layer import Invertible
-from ..networks.base.pair import DensityGivenY, TwoLanesDensity
+from ..networks.base.layer import Layer
 from ..networks.base.parameters import get_params
 from ..storage import npy as sample_files
 from ..storage.expressions import Expression
@@ -76,11 +74,11 @@ def sample(options: argparse.Namespace) -> None:
     else:
         check_writable(options.output)
     G = _load(options)
-    if isinstance(G, TwoLanesDensity) and not isinstance(G, DensityGivenY):
+    if len(G.signature.inputs) > 1 and not G.signature.density_given:
         raise ValueError(f"{G!r} gives two arrays, which one file cannot hold; write G.sample in Python")
     # A copy: an engine may not be given memory that is a file's.
     condition = [array.copy(order="F") for array in _for_network(G, _read(options), options.condition)]
-    draw = G.sample_given if isinstance(G, DensityGivenY) else G.sample
+    draw = G.sample_given if G.signature.density_given else G.sample
     X = draw(options.n, *condition, seed=options.seed, batch_size=options.batch_size)
     sample_files.write(options.output, sample_files.from_network(X), julia_layout=options.julia_layout)
 
@@ -97,16 +95,16 @@ def log_prob(options: argparse.Namespace) -> None:
         print(*part.astype(str), sep="\n", flush=True)
 
 
-def _log_probs(G: Invertible, arrays: list[np.ndarray], batch_size: int) -> Iterator[np.ndarray]:
+def _log_probs(G: Layer, arrays: list[np.ndarray], batch_size: int) -> Iterator[np.ndarray]:
     """Batch by batch; a condition may be one for all."""
     n = arrays[0].shape[-1]
-    evaluate = G.log_prob_given if isinstance(G, DensityGivenY) else G.log_prob
+    evaluate = G.log_prob_given if G.signature.density_given else G.log_prob
     for first in range(0, n, batch_size):
         chosen = np.arange(first, min(first + batch_size, n))
         yield evaluate(*(batches.read((a,), chosen if a.shape[-1] > 1 else chosen[:1] * 0)[0] for a in arrays))
 
 
-def _load(options: argparse.Namespace) -> Invertible:
+def _load(options: argparse.Namespace) -> Layer:
     """The network, without a word on the engine: training has said it, and here the result is the same."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)
@@ -129,12 +127,13 @@ def _read(options: argparse.Namespace) -> list[tuple[str, np.ndarray]]:
     return samples
 
 
-def _for_network(G: Invertible, samples: list[tuple[str, np.ndarray]], condition: str | None) -> list[np.ndarray]:
-    if isinstance(G, (ConditionalDensity, TwoLanesDensity)) and condition is None:
+def _for_network(G: Layer, samples: list[tuple[str, np.ndarray]], condition: str | None) -> list[np.ndarray]:
+    takes = len(G.signature.inputs) > 1 or G.signature.condition is not None
+    if takes and condition is None:
         raise ValueError(f"{G!r} takes a condition; give --condition CONDITION.npy")
-    if not isinstance(G, (ConditionalDensity, TwoLanesDensity)) and condition is not None:
+    if not takes and condition is not None:
         raise ValueError(f"{G!r} takes no condition; leave out --condition")
-    return [sample_files.to_network(name, array, G._data.ndims, G.dtype) for name, array in samples]
+    return [sample_files.to_network(name, array, G.signature.data.ndims, G.dtype) for name, array in samples]
 
 
 def _with_defaults(name: str, data: np.ndarray, condition: np.ndarray | None = None) -> Expression:
@@ -150,7 +149,7 @@ def _with_defaults(name: str, data: np.ndarray, condition: np.ndarray | None = N
         values["split_scales"] = True
     if len(spatial) in (1, 3):
         values["ndims"] = len(spatial)
-    parameters = Expression(name).kind._signature().parameters
+    parameters = Expression(name).kind.constructor().parameters
     missing = [p.name for p in parameters.values() if p.default is p.empty and p.name not in values]
     if missing:
         advice = "give --condition" if missing == ["n_cond"] else f"write them, as in {name}({missing[0]}=2)"
@@ -165,7 +164,7 @@ def _say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
-def _say_epoch(G: Invertible, history: History) -> None:
+def _say_epoch(G: Layer, history: History) -> None:
     """For a log file, in place of a bar."""
     objective = history.to_dict()["epochs"]["objective"][-1]
     validation = history.validation[-1]

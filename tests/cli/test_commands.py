@@ -346,7 +346,7 @@ class TestRefused:
             "train banana.npy --validation 1": "must be from 0 to below 1, got 1",
             "train banana.npy --noise -1": "must be a finite number, zero or more, got -1",
             "train banana.npy --seed -1": "must be at least 0, got -1",
-            "train banana.npy --network Glow": "Glow is no network or layer; the networks are NetworkConditionalGlow,",
+            "train banana.npy --network Glow": "Glow is no network or layer; the networks are NetworkGlow,",
             "train banana.npy --network 'NetworkGlow(2, 4'": "'(' was never closed",
         }.items():
             refused(line, message, capsys, status=2)
@@ -394,7 +394,7 @@ class TestExpressions:
             "NetworkLoop(4, 4, 2, lambda x: x)",
             "SigmoidLayer()",
             "print(3)",
-            "OneLane",
+            "Flow",
         ],
     )
     def test_nothing_else_is_read(self, text):

@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 
 import pyinvnets as inv
-from helpers.processes import ROOT
+from helpers.processes import ROOT, interruptible
 from pyinvnets.cli.main import main
 from pyinvnets.storage.expressions import parse
 
@@ -242,14 +242,15 @@ class TestTraining:
     def test_control_c(self):
         """The weights so far are written, and the exit status says so."""
         line = ("train", "banana.npy", "--network", GLOW, "--epochs", "100000", "--checkpoint", "c", "--output", "w")
-        started = process(*line)
-        while not os.path.exists("c") and started.poll() is None:
-            time.sleep(0.02)
-        started.send_signal(signal.SIGINT)
-        out, err = started.communicate(timeout=60)
+        code = "import sys; from pyinvnets.cli.main import main; sys.exit(main())"
+        with interruptible(code, *line, folder=Path.cwd()) as started:
+            while not os.path.exists("c") and started.poll() is None:
+                time.sleep(0.02)
+            started.send_signal(signal.SIGINT)
+            out, err = started.communicate(timeout=60)
         assert started.returncode == 130, err
-        assert b"Stopped: interrupted" in err and b"epoch 1: objective" in err
-        assert out.count(b"\n") == 1 and b"wrote w and w-history.csv" in out
+        assert "Stopped: interrupted" in err and "epoch 1: objective" in err
+        assert out.count("\n") == 1 and "wrote w and w-history.csv" in out
         assert inv.load("w").spatial == (1, 1) and os.path.exists("w-history.csv")
 
 

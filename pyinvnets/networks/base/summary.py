@@ -51,7 +51,7 @@ class Summary:
     Attributes:
         network: its `repr`, and its dtype.
         rows: the inputs, then all steps in the order of `forward`. The last one gives the latent: in a `NetworkLoop`
-            `eta` and `s` together, and in a reversed HINT network one lane after the other.
+            `eta` and `s` together, and in a reversed HINT network one array after the other.
         parameters: how many numbers all layers train.
         memory: of the parameters, in bytes; the gradients take as much again.
         states: bytes of the states in one `forward` and `backward`: the arrays before and after one layer, and their

@@ -25,7 +25,7 @@ Array = np.ndarray | OnDevice
 
 
 def part_sizes(size: int, splits: int) -> list[int]:
-    """How many of a sample's `size` elements leave after each split, and how many stay to the end. A split halves them."""
+    """How many of a sample's `size` elements leave after each split, which halves them, and how many stay."""
     return [*(size >> i for i in range(1, splits + 1)), size >> splits]
 
 

@@ -32,7 +32,7 @@ def use_engine(name: str) -> None:
 
 
 def get_engine(name: str | None = None) -> Engine:
-    """The engine called `name`. Without a name: the one chosen by `use_engine`, else by `PYINVNETS_ENGINE`, else `"auto"`."""
+    """The engine called `name`; by default that of `use_engine`, else of `PYINVNETS_ENGINE`, else `"auto"`."""
     if name is not None:
         name = _checked(name, "engine=")
     elif _chosen is not None:

@@ -136,7 +136,7 @@ def step_size(owner: str, alpha: Any) -> None:
 
 
 def hyperbolic_spaces(n_in: int, actions: list[int], smallest: int, ndims: int) -> tuple[ArraySpec, ArraySpec]:
-    """The specifications of data and latent of hyperbolic layers in turn, each of which halves, keeps or doubles images."""
+    """The specifications of data and latent of hyperbolic layers, each of which halves, keeps or doubles images."""
     halvings = list(itertools.accumulate(-action for action in actions))
     most, last = max(0, *halvings), halvings[-1]
     n_out = n_in

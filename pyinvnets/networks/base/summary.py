@@ -176,7 +176,7 @@ def squeezed(shape: Shape, action: int) -> Shape:
 
 
 def scale_steps(G: Layer, shape: Shape, L: int, K: int, squeezer: str | None, fields: dict[str, str]) -> list[Step]:
-    """The steps of `L` scales with `K` flow steps each. `fields` maps the names of parameters to the layers of a flow step."""
+    """The steps of `L` scales of `K` flow steps. `fields` maps the names of parameters to a flow step's layers."""
     whole, arrays, steps = shape, len(G.signature.inputs), []
     for i in range(1, L + 1):
         if squeezer:

@@ -44,7 +44,11 @@ def test_wheel_holds_the_julia_side_and_golden_vectors(tmp_path):
     files = zipfile.ZipFile(done.stdout.split()[-1])
     names = files.namelist()
     assert {"pyinvnets/juliapkg.json", "pyinvnets/engines/julia/PyInvNets/src/PyInvNets.jl"} <= set(names)
-    assert "pyinvnets/engines/numpy/engine.py" in names
+    assert {"pyinvnets/engines/numpy/engine.py", "pyinvnets/py.typed"} <= set(names)
+    (entry_points,) = (files.read(n).decode() for n in names if n.endswith("entry_points.txt"))
+    assert "pyinvnets = pyinvnets.cli.main:main" in entry_points
+    (licence,) = (files.read(n).decode() for n in names if n.endswith("LICENSE"))
+    assert licence == (ROOT / "LICENSE").read_text()
     assert not [n for n in names if n.startswith(("tests/", "examples/"))]
     golden = [n for n in names if n.startswith("pyinvnets/validation/vectors/")]
     assert golden and sum(files.getinfo(n).file_size for n in golden) < 2_500_000

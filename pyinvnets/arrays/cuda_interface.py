@@ -45,3 +45,8 @@ def described(X: Any) -> tuple[int, np.dtype, tuple[int, ...]]:
 def column_major(shape: tuple[int, ...], itemsize: int) -> tuple[int, ...]:
     """The strides of a column-major array, in bytes."""
     return tuple(int(itemsize * np.prod(shape[:i], dtype=np.int64)) for i in range(len(shape)))
+
+
+def to_numpy(array: Any) -> np.ndarray:
+    """An array in NumPy's memory: as it is, or copied from where it is."""
+    return array if isinstance(array, np.ndarray) else array.numpy()

@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 import math
+from typing import Any, Protocol
 
 import numpy as np
 
-from ..engines.julia.device_array import DeviceArray
 
-Array = np.ndarray | DeviceArray
+class OnDevice(Protocol):
+    """An array outside NumPy's memory, with what densities and training need of it."""
+
+    shape: tuple[int, ...]
+    dtype: np.dtype
+    size: int
+
+    def numpy(self) -> np.ndarray: ...
+    def repeated(self, samples: int) -> OnDevice: ...
+    def half_squares(self, samples: int, splits: int) -> Any: ...
+    def sum_of_squares(self) -> float: ...
 
 
-# The elements of each sample
+Array = np.ndarray | OnDevice
 
 
 def part_sizes(size: int, splits: int) -> list[int]:
@@ -40,16 +50,24 @@ def resized(spatial: tuple[int, ...], before: int, after: int) -> tuple[int, ...
     return tuple(n >> halvings if halvings >= 0 else n << -halvings for n in spatial)
 
 
-def _gaussian(latents: list[Array], samples: int, splits: int) -> Array:
+def gaussian(latents: tuple[Array, ...], samples: int, splits: int) -> Any:
     """Log-density of the standard Gaussian at each sample."""
     return sum(
-        -_half_squares(latent, samples, splits) - latent.size // samples * math.log(2 * math.pi) / 2
+        -half_squares(latent, samples, splits) - latent.size // samples * math.log(2 * math.pi) / 2
         for latent in latents
     )
 
 
-def _half_squares(latent: Array, samples: int, splits: int) -> Array:
-    if isinstance(latent, DeviceArray):
+def half_squares(latent: Array, samples: int, splits: int) -> Any:
+    """Of each sample's elements the squares, halved and summed."""
+    if not isinstance(latent, np.ndarray):
         return latent.half_squares(samples, splits)
     elements = by_sample(latent, samples, splits).astype(np.float64, copy=False)
     return np.einsum("ij,ij->j", elements, elements) / 2
+
+
+def square_norm(array: Array) -> float:
+    """The sum of the squares of all elements, in float64."""
+    if not isinstance(array, np.ndarray):
+        return array.sum_of_squares()
+    return float(np.sum(np.square(array, dtype=np.float64)))

@@ -13,9 +13,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from ..networks.base.conditional import ConditionalDensity
-from ..networks.base.layer import Invertible
-from ..networks.base.pair import DensityGivenY, TwoLanesDensity
+from ..networks.base.layer import Layer
 from ..networks.base.parameters import get_params
 from ..storage import npy as sample_files
 from ..storage.expressions import Expression
@@ -53,7 +51,7 @@ def train(options: argparse.Namespace) -> int:
     _say(f"Training {G!r}: {parameters:,} parameters, {X.shape[-1]:,} samples of shape {X.shape[:-1]}")
     history, full = History(), None
 
-    def after_epoch(G: Invertible, so_far: History) -> None:
+    def after_epoch(G: Layer, so_far: History) -> None:
         nonlocal history
         history = so_far
         _say_epoch(history)
@@ -82,7 +80,7 @@ def train(options: argparse.Namespace) -> int:
     return _keep(G, history, output, history_file, full)
 
 
-def _keep(G: Invertible, history: History, output: Path, history_file: Path, full: OSError | None) -> int:
+def _keep(G: Layer, history: History, output: Path, history_file: Path, full: OSError | None) -> int:
     """Write what training gave, and say where and how it ended.
 
     Args:
@@ -112,11 +110,11 @@ def sample(options: argparse.Namespace) -> None:
     sample_files.check_output(options.output)
     _check_places(options, {"--output": None if options.output == STANDARD else options.output})
     G = _load(options)
-    if isinstance(G, TwoLanesDensity) and not isinstance(G, DensityGivenY):
+    if len(G.signature.inputs) > 1 and not G.signature.density_given:
         raise ValueError(f"{G!r} gives two arrays, which one file cannot hold; write G.sample in Python")
     # A copy: an engine may not be given memory that is a file's.
     condition = [array.copy(order="F") for array in _for_network(G, _read(options), options)]
-    draw = G.sample_given if isinstance(G, DensityGivenY) else G.sample
+    draw = G.sample_given if G.signature.density_given else G.sample
     X = draw(options.n, *condition, seed=options.seed, batch_size=options.batch_size)
     sample_files.write(options.output, sample_files.from_network(X), julia_layout=options.julia_layout)
 
@@ -132,16 +130,16 @@ def log_prob(options: argparse.Namespace) -> None:
         print(*part.astype(str), sep="\n", flush=True)
 
 
-def _log_probs(G: Invertible, arrays: list[np.ndarray], batch_size: int) -> Iterator[np.ndarray]:
+def _log_probs(G: Layer, arrays: list[np.ndarray], batch_size: int) -> Iterator[np.ndarray]:
     """Batch by batch; a condition may be one for all."""
     n = arrays[0].shape[-1]
-    evaluate = G.log_prob_given if isinstance(G, DensityGivenY) else G.log_prob
+    evaluate = G.log_prob_given if G.signature.density_given else G.log_prob
     for first in range(0, n, batch_size):
         chosen = np.arange(first, min(first + batch_size, n))
         yield evaluate(*(batches.read((a,), chosen if a.shape[-1] > 1 else chosen[:1] * 0)[0] for a in arrays))
 
 
-def _load(options: argparse.Namespace) -> Invertible:
+def _load(options: argparse.Namespace) -> Layer:
     """The network, without a word on the engine: training has said it, and here the result is the same."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)
@@ -169,21 +167,20 @@ def _read(options: argparse.Namespace) -> list[tuple[str, np.ndarray]]:
     return samples
 
 
-def _for_network(G: Invertible, samples: list[tuple[str, np.ndarray]], options: argparse.Namespace) -> list[np.ndarray]:
-    takes_condition = isinstance(G, (ConditionalDensity, TwoLanesDensity))
-    if takes_condition and options.condition is None:
+def _for_network(G: Layer, samples: list[tuple[str, np.ndarray]], options: argparse.Namespace) -> list[np.ndarray]:
+    *inputs, last = (*G.signature.inputs.values(), *filter(None, (G.signature.condition,)))
+    if inputs and options.condition is None:
         raise ValueError(f"{G!r} takes a condition; give --condition CONDITION.npy")
-    if not takes_condition and options.condition is not None:
+    if not inputs and options.condition is not None:
         raise ValueError(f"{G!r} takes no condition; leave out --condition")
-    specs = [G._data] if hasattr(options, "data") else []
-    specs += [getattr(G, "_condition", G._data)] if takes_condition else []
+    specs = (*inputs, last)[-len(samples) :] if samples else ()
     arrays = []
     for (name, array), spec in zip(samples, specs, strict=True):
         misfit = sample_files.misfit(array, spec)
         if misfit:
             shape, axes = sample_files.layout(array, julia_layout=options.julia_layout)
             raise ValueError(f"{name} of shape {shape}, that is {axes}, does not fit {G!r}: {misfit}")
-        arrays.append(sample_files.to_network(name, array, G._data.ndims, G.dtype))
+        arrays.append(sample_files.to_network(name, array, G.signature.data.ndims, G.dtype))
     return arrays
 
 
@@ -205,7 +202,7 @@ def _with_defaults(name: str, data: tuple[str, np.ndarray], condition: tuple[str
         values["split_scales"] = True
     if len(spatial) in (1, 3):
         values["ndims"] = len(spatial)
-    parameters = Expression(name).kind._signature().parameters
+    parameters = Expression(name).kind.constructor().parameters
     missing = [p.name for p in parameters.values() if p.default is p.empty and p.name not in values]
     if missing:
         advice = "give --condition" if missing == ["n_cond"] else f"write them, as in {name}({missing[0]}=2)"

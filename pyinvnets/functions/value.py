@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 
 from ..arrays.checks import checked
-from ..arrays.spec import Space
+from ..arrays.spec import ArraySpec
 from ..engines.choice import get_engine
 
-_ANY = Space()
+_ANY = ArraySpec()
 
 
 class _Value:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from ..arrays.spec import Space
-from ..engines.julia.gpu import ON_THE_CPU
+from ..arrays.spec import ArraySpec
 from ..functions.activations import ActivationFunction, SigmoidLayer
 from ..functions.squeezers import ShuffleLayer, Squeezer
 from .base import arguments as check
-from .base.flow import OneLane, OneLaneJacobian
-from .base.pair import ConditionalHINT, TwoLanesJacobian
+from .base.flow import Flow
+from .base.layer import ON_THE_CPU
+from .base.pair import ConditionalPairFlow
+from .base.summary import Shape, Step, scale_steps
 
 
-class CouplingLayerHINT(OneLane, OneLaneJacobian):
+class CouplingLayerHINT(Flow):
     """The recursive coupling layer of HINT: halves of the channels are coupled, each within itself and then one with
     the other, down to two channels.
 
@@ -64,11 +65,11 @@ class CouplingLayerHINT(OneLane, OneLaneJacobian):
         check.flags("CouplingLayerHINT", logdet=logdet)
         check.scale_activation("CouplingLayerHINT", activation)
         check.spatial_axes("CouplingLayerHINT", ndims)
-        space = Space(n_in, ndims, minimum=check.smallest_size(k1, p1))
-        self._create(engine, seed, space, only_numpy=check.deep_hint_on_a_line(n_in, ndims))
+        space = ArraySpec(n_in, ndims, minimum=check.smallest_size(k1, p1))
+        self._create(engine, seed, space)
 
 
-class ConditionalLayerHINT(ConditionalHINT, TwoLanesJacobian):
+class ConditionalLayerHINT(ConditionalPairFlow):
     """A HINT coupling layer for each of two lanes, and one that lets `Y` condition `X`.
 
     The gradients of blocks that are used more than once are upstream's; see `CouplingLayerHINT`.
@@ -116,11 +117,11 @@ class ConditionalLayerHINT(ConditionalHINT, TwoLanesJacobian):
         check.flags("ConditionalLayerHINT", logdet=logdet, permute=permute)
         check.scale_activation("ConditionalLayerHINT", activation)
         check.spatial_axes("ConditionalLayerHINT", ndims)
-        space = Space(n_in, ndims, minimum=check.smallest_size(k1, p1))
-        self._create(engine, seed, space, only_numpy=check.deep_hint_on_a_line(n_in, ndims))
+        space = ArraySpec(n_in, ndims, minimum=check.smallest_size(k1, p1))
+        self._create(engine, seed, space)
 
 
-class NetworkConditionalHINT(ConditionalHINT, TwoLanesJacobian):
+class NetworkConditionalHINT(ConditionalPairFlow):
     """Flow steps over two lanes: an `ActNorm` for each, and a `ConditionalLayerHINT`.
 
     The gradients of blocks that are used more than once are upstream's; see `CouplingLayerHINT`.
@@ -168,11 +169,22 @@ class NetworkConditionalHINT(ConditionalHINT, TwoLanesJacobian):
         check.flags("NetworkConditionalHINT", logdet=logdet)
         check.scale_activation("NetworkConditionalHINT", activation)
         check.spatial_axes("NetworkConditionalHINT", ndims)
-        space = Space(n_in, ndims, minimum=check.smallest_size(k1, p1))
-        self._create(engine, seed, space, only_numpy=check.deep_hint_on_a_line(n_in, ndims))
+        space = ArraySpec(n_in, ndims, minimum=check.smallest_size(k1, p1))
+        self._create(engine, seed, space)
+
+    def steps(self, shape: Shape) -> list[Step]:
+        return [
+            step
+            for i in range(1, self._declared["depth"] + 1)
+            for step in (
+                Step("ActNorm", f"AN_X[{i}]", shape),
+                Step("ActNorm", f"AN_Y[{i}]", shape),
+                Step("ConditionalLayerHINT", f"CL[{i}]", shape, 2),
+            )
+        ]
 
 
-class NetworkMultiScaleHINT(OneLane, OneLaneJacobian):
+class NetworkMultiScaleHINT(Flow):
     """`L` scales of `K` flow steps, each an `ActNorm` and a `CouplingLayerHINT` with `permute="full"`. Each scale
     starts by a wavelet transform that moves half of each spatial axis into channels.
 
@@ -226,12 +238,15 @@ class NetworkMultiScaleHINT(OneLane, OneLaneJacobian):
         check.block("NetworkMultiScaleHINT", k1, k2, p1, p2, s1, s2)
         check.scale_activation("NetworkMultiScaleHINT", activation)
         check.spatial_axes("NetworkMultiScaleHINT", ndims)
-        self._splits = L - 1 if split_scales else 0
         data, latent = _scales(n_in, L, ndims, split_scales, check.smallest_size(k1, p1))
-        self._create(engine, seed, data, latent, only_numpy=_unscalable(L, ndims, split_scales))
+        self._create(engine, seed, data, latent, splits=L - 1 if split_scales else 0, logdet=True)
+
+    def steps(self, shape: Shape) -> list[Step]:
+        fields = {"AN": "ActNorm", "CL": "CouplingLayerHINT"}
+        return scale_steps(self, shape, self._declared["L"], self._declared["K"], "WaveletLayer", fields)
 
 
-class NetworkMultiScaleConditionalHINT(ConditionalHINT, TwoLanesJacobian):
+class NetworkMultiScaleConditionalHINT(ConditionalPairFlow):
     """`L` scales of `K` flow steps over two lanes, each an `ActNorm` for each lane and a `ConditionalLayerHINT`. Each
     scale starts by squeezing both lanes.
 
@@ -290,21 +305,17 @@ class NetworkMultiScaleConditionalHINT(ConditionalHINT, TwoLanesJacobian):
         check.squeezing("NetworkMultiScaleConditionalHINT", squeezer)
         check.scale_activation("NetworkMultiScaleConditionalHINT", activation)
         check.spatial_axes("NetworkMultiScaleConditionalHINT", ndims)
-        self._splits = L - 1 if split_scales else 0
         data, latent = _scales(n_in, L, ndims, split_scales, check.smallest_size(k1, p1))
-        self._create(engine, seed, data, latent, only_numpy=_unscalable(L, ndims, split_scales))
+        self._create(engine, seed, data, latent, splits=L - 1 if split_scales else 0)
+
+    def steps(self, shape: Shape) -> list[Step]:
+        given, fields = self._declared, {"AN_X": "ActNorm", "AN_Y": "ActNorm", "CL": "ConditionalLayerHINT"}
+        return scale_steps(self, shape, given["L"], given["K"], type(given["squeezer"]).__name__, fields)
 
 
-def _scales(n_in: int, L: int, ndims: int, split_scales: bool, smallest: int) -> tuple[Space, Space]:
+def _scales(n_in: int, L: int, ndims: int, split_scales: bool, smallest: int) -> tuple[ArraySpec, ArraySpec]:
     """Data that is squeezed `L` times, and its latent."""
-    data = Space(n_in, ndims, 2**L, minimum=2**L * smallest)
+    data = ArraySpec(n_in, ndims, 2**L, minimum=2**L * smallest)
     if split_scales:
-        return data, Space(n_in, vector=True)
-    return data, Space(n_in << (ndims * L), ndims, minimum=smallest)
-
-
-def _unscalable(L: int, ndims: int, split_scales: bool) -> str | None:
-    """Upstream counts four channels for one after a squeeze, which is so on two spatial axes only."""
-    if ndims != 2:
-        return f"multiscale HINT with ndims={ndims}"
-    return "split_scales=True with L=1" if split_scales and L == 1 else None
+        return data, ArraySpec(n_in, vector=True)
+    return data, ArraySpec(n_in << (ndims * L), ndims, minimum=smallest)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from .base import arguments as check
-from .base.pair import TwoLanes, TwoLanesJacobian
+from .base.pair import PairFlow
+from .base.summary import Shape, Step, squeezed
 
 
-class HyperbolicLayer(TwoLanes, TwoLanesJacobian):
+class HyperbolicLayer(PairFlow):
     """A leapfrog step of a wave equation: from the states `X_prev`, `X_curr` to `X_curr` and
     `X_new = 2 X_curr - X_prev - alpha W' relu(W X_curr + b)`; it keeps volumes.
 
@@ -53,10 +54,13 @@ class HyperbolicLayer(TwoLanes, TwoLanesJacobian):
         if n_hidden is not None:
             check.counts("HyperbolicLayer", n_hidden=n_hidden)
         data, latent = check.hyperbolic_spaces(n_in, [action], check.smallest_size(kernel, pad), ndims)
-        self._create(engine, seed, data, latent, only_numpy="ndims=1" if ndims == 1 else None)
+        self._create(engine, seed, data, latent)
+
+    def steps(self, shape: Shape) -> list[Step]:
+        return [Step("HyperbolicLayer", "", squeezed(shape, self._declared["action"]), 2)]
 
 
-class NetworkHyperbolic(TwoLanes, TwoLanesJacobian):
+class NetworkHyperbolic(PairFlow):
     """Hyperbolic layers in turn. The network keeps volumes, so its log-determinant is zero; `forward` returns 1.0 for
     it, as upstream does.
 
@@ -100,7 +104,14 @@ class NetworkHyperbolic(TwoLanes, TwoLanesJacobian):
         check.spatial_axes("NetworkHyperbolic", ndims)
         check.step_size("NetworkHyperbolic", alpha)
         architecture = check.architecture("NetworkHyperbolic", architecture, n_in, ndims)
-        self.arguments["architecture"] = architecture
+        self._declared["architecture"] = architecture
         actions = [action for action, _ in architecture]
         data, latent = check.hyperbolic_spaces(n_in, actions, check.smallest_size(k, p), ndims)
-        self._create(engine, seed, data, latent, only_numpy="ndims=1" if ndims == 1 else None)
+        self._create(engine, seed, data, latent, logdet=True)
+
+    def steps(self, shape: Shape) -> list[Step]:
+        steps = []
+        for i, (action, _) in enumerate(self._declared["architecture"], 1):
+            shape = squeezed(shape, action)
+            steps.append(Step("HyperbolicLayer", f"HL[{i}]", shape, 2))
+        return steps

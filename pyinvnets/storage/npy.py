@@ -13,7 +13,7 @@ from typing import BinaryIO
 
 import numpy as np
 
-from ..arrays.spec import Space as ArraySpec
+from ..arrays.spec import ArraySpec
 from .files import replaced
 
 STANDARD = "-"

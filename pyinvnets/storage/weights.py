@@ -14,12 +14,11 @@ from typing import Any
 
 import numpy as np
 
-from .. import networks
 from .._version import __version__
 from ..engines.choice import get_engine
 from ..functions import VALUES, ActivationFunction, Squeezer
-from ..networks.base.layer import Invertible
-from ..networks.reverse import ReversedOneLane, ReversedTwoLanes
+from ..networks.base.declaration import ENGINE_ARGUMENTS, constructor_of
+from ..networks.base.layer import KINDS, Layer
 from .files import replaced
 from .shapes import declared
 
@@ -44,7 +43,7 @@ _DAMAGE = (
 """What reading a file raises where its content is not what it should be."""
 
 
-def save(network: Invertible, path: str | os.PathLike) -> None:
+def save(network: Layer, path: str | os.PathLike) -> None:
     """Write the parameters by name, in Julia's shapes, with the constructor, to a safetensors file.
 
     The file is written beside its place and moved there, so that a crash leaves the old one whole. Permissions of an
@@ -91,11 +90,11 @@ def write(path: str | os.PathLike, arrays: dict[str, np.ndarray], metadata: dict
             file.write(np.ascontiguousarray(array).reshape(-1).view(np.uint8))
 
 
-def load(path: str | os.PathLike, *, engine: str | None = None) -> Invertible:
+def load(path: str | os.PathLike, *, engine: str | None = None) -> Layer:
     """The network of a file that `save` wrote, on either engine.
 
-    Nothing but the package's own networks, activations and squeezers is called, whatever the file names, and nothing is
-    built before the file is seen to hold the parameters of its network.
+    Nothing but declared networks, activations and squeezers is called, whatever the file names, and none of the
+    package's own networks is built before the file is seen to hold its parameters.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -156,10 +155,13 @@ def _opened(path: str | os.PathLike, form: str, writer: str) -> Iterator[tuple[d
         raise ValueError(f"{path} is not a whole safetensors file: {error}") from None
 
 
-def kinds() -> dict[str, type[Invertible]]:
-    """All networks and layers by name."""
-    kinds = {name: kind for name, kind in vars(networks).items() if isinstance(kind, type)}
-    return kinds | {kind.__name__: kind for kind in (ReversedOneLane, ReversedTwoLanes)}
+FORMER_NAMES = {"ReversedOneLane": "ReversedFlow", "ReversedTwoLanes": "ReversedPairFlow"}
+"""What versions before 0.2 called them."""
+
+
+def kinds() -> dict[str, type[Layer]]:
+    """All networks and layers by name, those that a program has declared included."""
+    return KINDS | {former: KINDS[name] for former, name in FORMER_NAMES.items()}
 
 
 def versions() -> str:
@@ -172,7 +174,7 @@ def versions() -> str:
 def _encode(value: Any) -> Any:
     if isinstance(value, (ActivationFunction, Squeezer)):
         return {"class": type(value).__name__, "arguments": value.arguments}
-    if isinstance(value, Invertible):
+    if isinstance(value, Layer):
         return {"class": type(value).__name__, "arguments": {k: _encode(v) for k, v in value.arguments.items()}}
     if isinstance(value, (list, tuple)):
         return [_encode(item) for item in value]
@@ -199,12 +201,12 @@ def _described(value: Any) -> Any:
     return kind, _complete(kind, {key: _described(item) for key, item in arguments.items()})
 
 
-def _complete(kind: type[Invertible], arguments: dict[str, Any]) -> dict[str, Any]:
+def _complete(kind: type[Layer], arguments: dict[str, Any]) -> dict[str, Any]:
     """The arguments with the constructor's defaults, which a file of an earlier version may lack."""
     taken = {
         name: parameter.default
-        for name, parameter in list(inspect.signature(kind.__init__).parameters.items())[1:]
-        if name not in ("engine", "seed")
+        for name, parameter in constructor_of(kind).parameters.items()
+        if name not in ENGINE_ARGUMENTS
     }
     complete = taken | arguments
     strange = [name for name in complete if name not in taken or complete[name] is inspect.Parameter.empty]
@@ -219,7 +221,7 @@ def _built(value: Any, engine: str | None) -> Any:
     if not isinstance(value, tuple):
         return value
     kind, arguments = value
-    return kind._make({name: _built(item, engine) for name, item in arguments.items()}, engine)
+    return kind.make({name: _built(item, engine) for name, item in arguments.items()}, engine)
 
 
 # The parameters in the file

@@ -103,7 +103,7 @@ def compare_golden(name: str) -> Row:
     golden = Golden(name)
     dtype = golden["in/0"].dtype
     network = GOLDEN_CASES[name](engine="numpy").astype(dtype)
-    row = Row(f"{network._title}, {name}", dtype.name)
+    row = Row(f"{network.title}, {name}", dtype.name)
     network.load_state_dict(initial_state(name, golden))
     results, expected = as_tuple(network.forward(*golden.series("in"))), golden.series("out")
     arrays = [(g, e) for g, e in zip(results, expected, strict=True) if e.ndim]
@@ -166,7 +166,7 @@ def golden_rows(only: str | None) -> list[Row]:
     print("Julia is not set up here (see `python -m pyinvnets doctor`), so nothing is run on the Julia engine:")
     print("the NumPy engine is checked against golden vectors that InvertibleNetworks.jl 2.3.1 computed.", flush=True)
     wanted = {kind_of(name) for name in chosen(CASES, only)}
-    titles = {name: make(engine="numpy")._title for name, make in GOLDEN_CASES.items()}
+    titles = {name: make(engine="numpy").title for name, make in GOLDEN_CASES.items()}
     present = [name for name, title in titles.items() if title in wanted and (FOLDER / f"{name}.npz").is_file()]
     rows = [judged(compare_golden, name) for name in _progress(present)]
     left = [kind for kind in map(kind_of, CASES) if kind in wanted - {titles[name] for name in present}]

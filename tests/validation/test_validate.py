@@ -7,6 +7,7 @@ import json
 import numpy as np
 import pytest
 
+import pyinvnets as inv
 from helpers.processes import run_without_julia
 from pyinvnets.cli.main import main
 from pyinvnets.engines.numpy import NumpyEngine
@@ -23,7 +24,7 @@ def without_julia(monkeypatch):
 def numpy_twice(monkeypatch):
     """Both sides on the NumPy engine, so that the comparison of engines itself is tried without Julia."""
     monkeypatch.setattr("pyinvnets.engines.julia.ready", lambda: True)
-    monkeypatch.setattr("pyinvnets.engines.choice._julia", NumpyEngine)
+    monkeypatch.setattr("pyinvnets.engines.julia.start", NumpyEngine)
 
 
 def rows_of(path):
@@ -104,7 +105,7 @@ class TestGoldenVectors:
         assert all(f"\n{kind}, " in out for kind in ("NetworkConditionalHINT", "NetworkMultiScaleHINT"))
 
     def test_wrong_number(self, without_julia, monkeypatch, capsys):
-        monkeypatch.setattr(validate, "gradients", lambda network: [p.grad * 1.001 for p in network._parameters])
+        monkeypatch.setattr(validate, "gradients", lambda network: [p.grad * 1.001 for p in inv.get_params(network)])
         assert main(["validate", "--only", "ActNorm"]) == 1
         assert "1 wrong" in capsys.readouterr().out
 
@@ -132,7 +133,7 @@ def test_a_difference_is_relative_to_the_largest_expected():
 
 
 def test_every_case_has_the_name_of_its_kind():
-    assert all(validate.kind_of(name) == case.make(engine="numpy")._title for name, case in CASES.items())
+    assert all(validate.kind_of(name) == case.make(engine="numpy").title for name, case in CASES.items())
 
 
 def test_the_table_is_no_wider_than_a_terminal():

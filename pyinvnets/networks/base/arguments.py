@@ -6,9 +6,9 @@ import itertools
 import math
 from typing import Any
 
-from ...arrays.spec import Space
+from ...arrays.spec import ArraySpec
 from ...functions.activations import ActivationFunction, LeakyReLUlayer, ReLUlayer
-from ...functions.squeezers import ShuffleLayer, Squeezer
+from ...functions.squeezers import Squeezer
 
 
 def counts(owner: str, least: int = 1, **values: Any) -> None:
@@ -96,11 +96,6 @@ def even(owner: str, **values: Any) -> None:
             raise ValueError(f"{owner}: {name} must be even, got {value}")
 
 
-def deep_hint_on_a_line(n_in: int, ndims: int) -> str | None:
-    """Upstream's HINT does not go deeper in `forward` on one spatial axis, but does in `inverse`."""
-    return "HINT with ndims=1 and more than four channels" if ndims == 1 and n_in > 4 else None
-
-
 def permutation(owner: str, permute: Any) -> None:
     if permute not in ("none", "lower", "both", "full"):
         raise ValueError(f'{owner}: permute must be "none", "lower", "both" or "full", got {permute!r}')
@@ -140,7 +135,7 @@ def step_size(owner: str, alpha: Any) -> None:
         raise ValueError(f"{owner}: alpha must be a finite number, got {alpha!r}")
 
 
-def hyperbolic_spaces(n_in: int, actions: list[int], smallest: int, ndims: int) -> tuple[Space, Space]:
+def hyperbolic_spaces(n_in: int, actions: list[int], smallest: int, ndims: int) -> tuple[ArraySpec, ArraySpec]:
     """The data and the latent of hyperbolic layers in turn, each of which halves images, keeps or doubles them."""
     halvings = list(itertools.accumulate(-action for action in actions))
     most, last = max(0, *halvings), halvings[-1]
@@ -148,14 +143,8 @@ def hyperbolic_spaces(n_in: int, actions: list[int], smallest: int, ndims: int) 
     for action in actions:
         n_out = hyperbolic_channels(n_out, action, ndims)
 
-    def space(channels: int, done: int) -> Space:
+    def space(channels: int, done: int) -> ArraySpec:
         minimum = max(math.ceil(smallest * 2.0 ** (h - done)) for h in halvings)
-        return Space(channels, ndims, multiple=2 ** (most - done), minimum=minimum)
+        return ArraySpec(channels, ndims, multiple=2 ** (most - done), minimum=minimum)
 
     return space(n_in, 0), space(n_out, last)
-
-
-def squeeze_on_a_line(squeezer: Squeezer, ndims: int, splits: bool) -> str | None:
-    """What upstream cannot do: on one spatial axis only two of its squeezes work."""
-    works = isinstance(squeezer, ShuffleLayer) and squeezer.pattern != "patch"
-    return f"{squeezer!r} with ndims=1" if splits and ndims == 1 and not works else None

@@ -1,4 +1,4 @@
-"""Which engine a network is made on."""
+"""The choice of the engine that a network is made on."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def use_engine(name: str) -> None:
 
 
 def get_engine(name: str | None = None) -> Engine:
-    """The engine called `name`, else the one of `use_engine`, of `PYINVNETS_ENGINE`, or of `"auto"`, in that order."""
+    """The engine called `name`; by default that of `use_engine`, else of `PYINVNETS_ENGINE`, else `"auto"`."""
     if name is not None:
         name = _checked(name, "engine=")
     elif _chosen is not None:

@@ -68,7 +68,7 @@ class CompositeModel:
             part.model.clear_grad()
 
     def _shares(self, indices: list[int] | None) -> Iterator[tuple[str, Layer, list[int] | None]]:
-        """Each part with the indices that fall to it."""
+        """Each part with those of the indices that belong to it."""
         start = 0
         for name, part in self.parts.items():
             count = len(part.model.parameters)
@@ -101,7 +101,7 @@ class CompositeModel:
 
 
 class _Composite(Layer):
-    """What a network made of networks does for its parts."""
+    """A network made of networks, which looks after its parts."""
 
     model: CompositeModel
 
@@ -128,7 +128,7 @@ def _first_reason(reasons: Iterator[tuple[Layer, str | None]]) -> str | None:
 
 
 class SequentialModel(CompositeModel):
-    """The parts of a `Sequential`, each given what the one before gives."""
+    """The parts of a `Sequential`, each of which takes what the one before it gives."""
 
     def forward(self, X: Array) -> tuple[Any, ...]:
         logdets = []

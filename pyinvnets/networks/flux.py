@@ -12,7 +12,7 @@ from .base.summary import Shape, Step
 
 
 class FluxBlock(Layer):
-    """A Flux model, made in Julia, with hand-written layers' interface; it is not invertible. It can be the summary
+    """A Flux model made in Julia, with the interface of a layer. It is not invertible. It can be the summary
     network of a `SummarizedNet`.
 
     Args:

@@ -70,16 +70,16 @@ class CouplingLayerHINT(Flow):
 
 
 class ConditionalLayerHINT(ConditionalPairFlow):
-    """A HINT coupling layer for each of two lanes, and one that lets `Y` condition `X`.
+    """A HINT coupling layer for each of two arrays, and one that lets `Y` condition `X`.
 
     The gradients of blocks that are used more than once are upstream's; see `CouplingLayerHINT`.
 
     Args:
-        n_in: number of channels of each lane, a power of two from 2.
+        n_in: number of channels of each array, a power of two from 2.
         n_hidden: number of hidden channels of the blocks.
         k1, p1, s1, k2, p2, s2: kernels, paddings, strides of the blocks; see `ResidualBlock`.
         logdet: whether `forward` returns the log-determinant too, and `backward` includes its gradient.
-        permute: whether a 1x1 convolution mixes the channels of each lane first.
+        permute: whether a 1x1 convolution mixes the channels of each array first.
         ndims: number of spatial axes, 1 to 3; 1 with more than four channels is for the NumPy engine only.
         activation: of the scales.
         engine, seed: engine, and seed of the initial weights.
@@ -122,12 +122,12 @@ class ConditionalLayerHINT(ConditionalPairFlow):
 
 
 class NetworkConditionalHINT(ConditionalPairFlow):
-    """Flow steps over two lanes: an `ActNorm` for each, and a `ConditionalLayerHINT`.
+    """Flow steps over two arrays: an `ActNorm` for each, and a `ConditionalLayerHINT`.
 
     The gradients of blocks that are used more than once are upstream's; see `CouplingLayerHINT`.
 
     Args:
-        n_in: number of channels of each lane, a power of two from 2.
+        n_in: number of channels of each array, a power of two from 2.
         n_hidden: number of hidden channels of the residual blocks.
         depth: number of flow steps.
         k1, p1, s1, k2, p2, s2: kernels, paddings, strides of the blocks; see `ResidualBlock`.
@@ -247,15 +247,15 @@ class NetworkMultiScaleHINT(Flow):
 
 
 class NetworkMultiScaleConditionalHINT(ConditionalPairFlow):
-    """`L` scales of `K` flow steps over two lanes, each an `ActNorm` for each lane and a `ConditionalLayerHINT`. Each
-    scale starts by squeezing both lanes.
+    """`L` scales of `K` flow steps over two arrays, each an `ActNorm` for each array and a `ConditionalLayerHINT`. Each
+    scale starts by squeezing both.
 
     With `split_scales`, half of the channels go to the latents after each scale but the last; the latents are then
     flat vectors of the whole batch. The gradients of blocks that are used more than once are upstream's; see
     `CouplingLayerHINT`.
 
     Args:
-        n_in: number of channels of each lane, a power of two from 1.
+        n_in: number of channels of each array, a power of two from 1.
         n_hidden: number of hidden channels of the residual blocks.
         L: number of scales. Each spatial size must be a multiple of `2**L`.
         K: number of flow steps per scale.

@@ -134,7 +134,7 @@ class NetworkLoop(Layer):
         return {"eta": shape, "s": (*shape[:-2], self.signature.inputs["s"].channels, shape[-1])}
 
     def forward(self, eta: np.ndarray, s: np.ndarray, d: np.ndarray, A: Any) -> tuple[np.ndarray, np.ndarray]:
-        """All turns of the loop.
+        """Run all turns of the loop.
 
         Args:
             eta: first guess of the image, shape `(nx, [ny, [nz,]] 1, n_samples)`, of the network's dtype.
@@ -197,7 +197,7 @@ class NetworkLoop(Layer):
         return self._call(method, title, (*inputs, data, A))
 
     def _checked_data(self, title: str, d: Any, samples: int) -> np.ndarray:
-        """`d` as one column for each sample."""
+        """Arrange `d` as one column for each sample."""
         if not isinstance(d, np.ndarray) or d.dtype != self.dtype:
             got = d.dtype if isinstance(d, np.ndarray) else type(d).__name__
             raise TypeError(f"{title}: d must be a NumPy array of {self.dtype}, got {got}")

@@ -17,6 +17,7 @@ import numpy as np
 from .._version import __version__
 from ..engines.choice import get_engine
 from ..functions import VALUES, ActivationFunction, Squeezer
+from ..networks.base.declaration import ENGINE_ARGUMENTS, constructor_of
 from ..networks.base.layer import KINDS, Layer
 from .files import replaced
 from .shapes import declared
@@ -92,8 +93,8 @@ def write(path: str | os.PathLike, arrays: dict[str, np.ndarray], metadata: dict
 def load(path: str | os.PathLike, *, engine: str | None = None) -> Layer:
     """The network of a file that `save` wrote, on either engine.
 
-    Nothing but the package's own networks, activations and squeezers is called, whatever the file names, and nothing is
-    built before the file is seen to hold the parameters of its network.
+    Nothing but declared networks, activations and squeezers is called, whatever the file names, and none of the
+    package's own networks is built before the file is seen to hold its parameters.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -204,8 +205,8 @@ def _complete(kind: type[Layer], arguments: dict[str, Any]) -> dict[str, Any]:
     """The arguments with the constructor's defaults, which a file of an earlier version may lack."""
     taken = {
         name: parameter.default
-        for name, parameter in list(inspect.signature(kind.__init__).parameters.items())[1:]
-        if name not in ("engine", "seed")
+        for name, parameter in constructor_of(kind).parameters.items()
+        if name not in ENGINE_ARGUMENTS
     }
     complete = taken | arguments
     strange = [name for name in complete if name not in taken or complete[name] is inspect.Parameter.empty]

@@ -149,6 +149,10 @@ class ConditionalLayerGlow(ConditionalFlow):
         data = ArraySpec(n_in, ndims, minimum=check.smallest_size(k1, p1))
         self._create(engine, seed, data, ArraySpec(n_cond, ndims))
 
+    @staticmethod
+    def shapes(n_in: int, n_cond: int, n_hidden: int, **options: Any) -> Iterator[ParameterShape]:
+        return CouplingLayerGlow.shapes(n_in, n_hidden, n_cond=n_cond, **options)
+
 
 class NetworkGlow(Flow):
     """GLOW: `L` scales of `K` flow steps, each an `ActNorm` and a `CouplingLayerGlow`.

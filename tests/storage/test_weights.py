@@ -214,8 +214,9 @@ def test_the_shapes_that_arguments_imply(name, tmp_path):
 def test_every_network_has_shapes():
     """A network that does not say its `shapes` is built before its file is compared."""
     for name, kind in kinds().items():
+        own = kind.__module__.startswith("pyinvnets.")
         with contextlib.suppress(TypeError, ValueError):
-            assert parameter_shapes(kind, {}) is not None, name
+            assert not own or parameter_shapes(kind, {}) is not None, name
 
 
 def described(value):

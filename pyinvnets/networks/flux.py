@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
 from ..arrays.spec import ArraySpec
 from .base.layer import Layer
+from .base.shapes import ParameterShape
 from .base.summary import Shape, Step
 
 
@@ -30,6 +32,10 @@ class FluxBlock(Layer):
 
     def __init__(self, model: Any, *, engine: str | None = "julia") -> None:
         self._open(engine, None, self._described({"X": ArraySpec()}, {"Y": ArraySpec()}))
+
+    @staticmethod
+    def shapes(**_: Any) -> Iterator[ParameterShape]:
+        raise ValueError("it holds a model of Flux, which no file does")
 
     def steps(self, shape: Shape) -> list[Step]:
         return [Step("FluxBlock", "", None)]

@@ -112,11 +112,18 @@ def architecture(owner: str, layers: Any, n_in: int, ndims: int) -> tuple[tuple[
     for action, n_hidden in layers:
         hyperbolic_action(owner, action, n_in, ndims)
         counts(owner, n_hidden=n_hidden)
-        n_in = hyperbolic_channels(n_in, action, ndims)
+        n_in = channels_after(n_in, action, ndims)
     return layers
 
 
-def hyperbolic_channels(n_in: int, action: int, ndims: int) -> int:
+def channels_after(n_in: int, action: int, ndims: int) -> int:
+    """The channels after a hyperbolic layer.
+
+    Raises:
+        ValueError: no layer takes this action or number of axes.
+    """
+    if action not in (-1, 0, 1) or ndims not in (1, 2, 3):
+        raise ValueError(f"action must be -1, 0 or 1, and ndims 1, 2 or 3, got {action!r} and {ndims!r}")
     return {-1: n_in << ndims, 0: n_in, 1: n_in >> ndims}[action]
 
 
@@ -141,7 +148,7 @@ def hyperbolic_spaces(n_in: int, actions: list[int], smallest: int, ndims: int) 
     most, last = max(0, *halvings), halvings[-1]
     n_out = n_in
     for action in actions:
-        n_out = hyperbolic_channels(n_out, action, ndims)
+        n_out = channels_after(n_out, action, ndims)
 
     def space(channels: int, done: int) -> ArraySpec:
         minimum = max(math.ceil(smallest * 2.0 ** (h - done)) for h in halvings)

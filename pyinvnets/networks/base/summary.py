@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...arrays.latents import resized
 from ...arrays.spec import check_shape
-from .arguments import hyperbolic_channels
+from .arguments import channels_after
 from .parameters import get_params
 
 if TYPE_CHECKING:
@@ -171,7 +171,7 @@ def _state_elements(G: Layer, shape: Shape, steps: list[Step]) -> int | None:
 
 def squeezed(shape: Shape, action: int) -> Shape:
     """The shape after a squeeze (-1) or its inverse (1)."""
-    channels = hyperbolic_channels(shape[-2], action, len(shape) - 2)
+    channels = channels_after(shape[-2], action, len(shape) - 2)
     return (*resized(shape[:-2], shape[-2], channels), channels, shape[-1])
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import importlib
 import os
-import warnings
 from types import ModuleType
 
+from .._warnings import warn
 from .protocol import Engine
 
 ENGINES = {"julia": "pyinvnets.engines.julia", "numpy": "pyinvnets.engines.numpy"}
@@ -58,11 +58,10 @@ def _automatic() -> str:
         found = next(name for name in ENGINES if _module(name).ready())
         if found != "julia":
             _found = found
-            warnings.warn(
+            warn(
                 "pyinvnets uses its NumPy engine: Julia is not set up here. Run `python -m pyinvnets setup` for the "
                 'Julia engine, or choose engine="numpy" to silence this.',
                 UserWarning,
-                stacklevel=6,
             )
         return found
     return _found

@@ -209,6 +209,9 @@ class NumpyModel:
         chosen = range(len(self.parameters)) if indices is None else indices
         return [self.parameters[i][0] for i in chosen if self._store.params[i].grad is None]
 
+    def gradient_vector(self) -> np.ndarray | None:
+        return None if any(p.grad is None for p in self._store.params) else self._store.grad
+
     def optimiser_state(self, rule: str) -> dict[str, np.ndarray]:
         names = {"adam": ("m", "v"), "momentum": ("velocity",)}[rule]
         moments = {name: np.zeros(self._store.data.size, self.dtype) for name in names}

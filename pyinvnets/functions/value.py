@@ -1,4 +1,4 @@
-"""What activations and squeezers have in common: they are values that each engine computes with."""
+"""The base of activations and squeezers, which are values that each engine computes with."""
 
 from __future__ import annotations
 

@@ -19,8 +19,8 @@ from ..engines.choice import get_engine
 from ..functions import VALUES, ActivationFunction, Squeezer
 from ..networks.base.declaration import ENGINE_ARGUMENTS, constructor_of
 from ..networks.base.layer import KINDS, Layer
+from ..networks.base.shapes import parameter_shapes
 from .files import replaced
-from .shapes import declared
 
 _FORMAT = "pyinvnets-1"
 
@@ -239,7 +239,7 @@ def _check_parameters(network: Any, dtype: str, file: Any) -> None:
         if array.get_dtype() != _CODES[dtype]:
             raise ValueError(f"{name} is of type {array.get_dtype()}, expected {_CODES[dtype]} in a {dtype} network")
         shapes[name] = tuple(array.get_shape())
-    parameters = declared(*network)
+    parameters = parameter_shapes(*network)
     if parameters is not None:
         _check_declared(network[0].__name__, parameters, shapes)
 

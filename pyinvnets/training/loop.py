@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import os
 import time
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +12,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
+from .._warnings import warn
 from ..arrays.cuda_interface import to_numpy
 from ..networks.base.layer import Layer
 from ..networks.base.parameters import clear_grad, get_params
@@ -124,7 +124,7 @@ class _Training:
             except _Stop as stop:
                 self.history.stopped = str(stop)
                 if isinstance(stop, _Diverged):
-                    warnings.warn(f"fit: {stop}", RuntimeWarning, stacklevel=3)
+                    warn(f"fit: {stop}", RuntimeWarning)
             finally:
                 with interrupts.held():
                     clear_grad(self.G)

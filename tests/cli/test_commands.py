@@ -21,11 +21,12 @@ import numpy as np
 import pytest
 
 import pyinvnets as inv
-from helpers.processes import ROOT
+from helpers.processes import ROOT, interruptible
 from pyinvnets.cli.main import main
 from pyinvnets.storage.expressions import parse
 from pyinvnets.training.checkpoints import read_checkpoint
 
+COMMAND = "import sys; from pyinvnets.cli.main import main; sys.exit(main())"
 RNG = np.random.default_rng(0)
 BANANA = inv.sample_banana(2000, seed=1, engine="numpy").T.reshape(-1, 2)
 GLOW = "NetworkGlow(2, 8, 1, 2)"
@@ -250,13 +251,14 @@ class TestTraining:
 
     def test_control_c(self):
         """The weights so far are written, and the exit status says so."""
-        started = process("train", "banana.npy", "--network", GLOW, "--epochs", "100000", "--output", "w")
-        assert any(line.startswith(b"epoch 1: objective") for line in started.stderr)
-        started.send_signal(signal.SIGINT)
-        out, err = started.communicate(timeout=60)
+        line = ("train", "banana.npy", "--network", GLOW, "--epochs", "100000", "--output", "w")
+        with interruptible(COMMAND, *line, folder=Path.cwd()) as started:
+            assert any(line.startswith("epoch 1: objective") for line in started.stderr)
+            started.send_signal(signal.SIGINT)
+            out, err = started.communicate(timeout=60)
         assert started.returncode == 130, err
-        assert b"Stopped: interrupted" in err
-        assert out.count(b"\n") == 1 and b"wrote w and w-history.csv" in out
+        assert "Stopped: interrupted" in err
+        assert out.count("\n") == 1 and "wrote w and w-history.csv" in out
         assert inv.load("w").spatial == (1, 1) and os.path.exists("w-history.csv")
 
 
@@ -416,12 +418,12 @@ class TestLostWork:
         trained()
         good = Path("w").read_bytes()
         line = ("train", "banana.npy", "--network", GLOW, "--epochs", "100000", "--output", "w", "--overwrite")
-        started = process(*line)
-        assert any(line.startswith(b"epoch 1: objective") for line in started.stderr)
-        started.send_signal(signal.SIGINT)
-        out, err = started.communicate(timeout=60)
+        with interruptible(COMMAND, *line, folder=Path.cwd()) as started:
+            assert any(line.startswith("epoch 1: objective") for line in started.stderr)
+            started.send_signal(signal.SIGINT)
+            out, err = started.communicate(timeout=60)
         assert started.returncode == 130, err
-        assert b"wrote w-stopped and w-history-stopped.csv" in out
+        assert "wrote w-stopped and w-history-stopped.csv" in out
         assert Path("w").read_bytes() == good and inv.load("w-stopped", engine="numpy")
 
 

@@ -60,7 +60,7 @@ class Parameter:
         self._stored.grad = None if value is None else self.checked(value)
 
     def checked(self, value: object) -> np.ndarray:
-        """An array that can be the value, in the network's dtype.
+        """Convert an array to a value of this parameter, in the network's dtype.
 
         Raises:
             TypeError, ValueError: as for assigning `data`.
@@ -75,7 +75,7 @@ class Parameter:
         return value.astype(self.network.dtype, order="F", copy=False)
 
     def reset(self) -> None:
-        """Take the value away, as it was before the first `forward`."""
+        """Remove the value, so that the next `forward` sets it."""
         self._stored.data = None
 
     def __repr__(self) -> str:
@@ -130,7 +130,7 @@ def load_state(network: Layer, own: list[Parameter], state: Mapping[str, np.ndar
 
 
 def _may_be_absent(name: str, network: Layer, state: Mapping[str, np.ndarray]) -> bool:
-    """Whether this is of an ActNorm that was never used: its scale and its bias are then both left out."""
+    """Whether the parameter belongs to an ActNorm that was never used, whose scale and bias are then both left out."""
     sister = name[:-1] + ("b" if name.endswith("s") else "s")
     return any(p.name == name and p.lazy for p in network._parameters) and sister not in state
 
@@ -141,7 +141,7 @@ def _some(names: list[str]) -> str:
 
 
 def _assign(network: Layer, values: list[np.ndarray | None]) -> None:
-    """Copy the values in; they may be views of this very network's memory, so all are read before any is written."""
+    """Copy the values in. They may be views of this network's own memory, so all are read before any is written."""
     values = [None if value is None else value.copy(order="F") for value in values]
     for p, value in zip(network._parameters, values, strict=True):
         p._stored.data = value

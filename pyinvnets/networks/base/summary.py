@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...arrays.latents import resized
 from ...arrays.spec import check_shape
-from .arguments import hyperbolic_channels
+from .arguments import channels_after
 from .parameters import get_params
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ class Summary:
     Attributes:
         network: its `repr`, and its dtype.
         rows: the inputs, then all steps in the order of `forward`. The last one gives the latent: in a `NetworkLoop`
-            `eta` and `s` together, and in a reversed HINT network one lane after the other.
+            `eta` and `s` together, and in a reversed HINT network one array after the other.
         parameters: how many numbers all layers train.
         memory: of the parameters, in bytes; the gradients take as much again.
         states: bytes of the states in one `forward` and `backward`: the arrays before and after one layer, and their
@@ -106,7 +106,7 @@ def _cells(row: Row) -> tuple[str, ...]:
 
 
 def _table(lines: list[tuple[str, ...]]) -> Iterator[str]:
-    """Columns side by side, numbers to the right."""
+    """Align the columns: text to the left, numbers to the right."""
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     for cells in lines:
         left = [cell.ljust(width) for cell, width in zip(cells[:3], widths[:3], strict=True)]
@@ -127,7 +127,7 @@ def _bytes(size: int) -> str:
 
 @dataclass(frozen=True)
 class Step:
-    """A row before its parameters are counted; those of a step whose name is `None` are none, of `""` all."""
+    """A row before its parameters are counted. A step whose name is `None` has none; one whose name is `""` has all."""
 
     layer: str
     name: str | None
@@ -161,7 +161,7 @@ def checked_steps(G: Layer, title: str, shape: Any) -> list[Step]:
 
 
 def _state_elements(G: Layer, shape: Shape, steps: list[Step]) -> int | None:
-    """How many numbers are in the arrays before and after a layer."""
+    """How many numbers the arrays before and after one layer hold."""
     if steps[-1].shape is None:
         return None
     taken = sum(map(math.prod, G.state_shapes(shape)))
@@ -171,12 +171,12 @@ def _state_elements(G: Layer, shape: Shape, steps: list[Step]) -> int | None:
 
 def squeezed(shape: Shape, action: int) -> Shape:
     """The shape after a squeeze (-1) or its inverse (1)."""
-    channels = hyperbolic_channels(shape[-2], action, len(shape) - 2)
+    channels = channels_after(shape[-2], action, len(shape) - 2)
     return (*resized(shape[:-2], shape[-2], channels), channels, shape[-1])
 
 
 def scale_steps(G: Layer, shape: Shape, L: int, K: int, squeezer: str | None, fields: dict[str, str]) -> list[Step]:
-    """`L` scales of `K` steps, each of the layers in `fields`, for the names of their parameters."""
+    """The steps of `L` scales of `K` flow steps. `fields` maps the names of parameters to a flow step's layers."""
     whole, arrays, steps = shape, len(G.signature.inputs), []
     for i in range(1, L + 1):
         if squeezer:

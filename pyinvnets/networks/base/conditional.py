@@ -220,4 +220,4 @@ class ConditionalFlow(Layer):
             return C
         X = self.place(np.zeros((*C.shape[:-2], self.signature.data.channels, C.shape[-1]), self.dtype, order="F"))
         self.check_initialised(title)
-        return self._call("forward_by_sample", title, (X, C))[1]
+        return self.propagate("forward_by_sample", title, (X, C))[1]

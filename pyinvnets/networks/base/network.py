@@ -1,0 +1,36 @@
+"""What the functions over a network need of it; `Layer` has all of this."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+import numpy as np
+
+from ...arrays.latents import Array
+from ...arrays.spec import ArraySpec
+from .signature import Signature
+
+
+class Network(Protocol):
+    """A layer or network, as densities, derivatives, parameters and summaries see it."""
+
+    signature: Signature
+    model: Any
+    spatial: tuple[int, ...] | None
+    _parameters: list[Any]
+
+    @property
+    def title(self) -> str: ...
+    @property
+    def dtype(self) -> np.dtype: ...
+
+    def place(self, array: Array) -> Array: ...
+    def propagate(self, method: str, title: str, inputs: tuple[Any, ...]) -> tuple[Any, ...]: ...
+    def checked(self, title: str, specs: tuple[ArraySpec, ...], arrays: Mapping[str, Any]) -> tuple[Array, ...]: ...
+    def check_initialised(self, title: str) -> None: ...
+    def check_vector(self, title: str, name: str, size: int, spec: ArraySpec) -> None: ...
+    def parameters_changed(self) -> None: ...
+    def steps(self, shape: tuple[int, ...]) -> list[Any]: ...
+    def input_shapes(self, shape: tuple[int, ...]) -> dict[str, tuple[int, ...] | None]: ...
+    def state_shapes(self, shape: tuple[int, ...]) -> list[tuple[int, ...]]: ...

@@ -46,7 +46,7 @@ def mistakes(G: inv.NetworkGlow, X: np.ndarray) -> None:
     G.log_probability(X)  # type: ignore[attr-defined]
     inv.NetworkGlow(2, 16, 1, "10")  # type: ignore[arg-type]
     inv.ResidualBlock(2, 4).log_prob(X)  # type: ignore[attr-defined]
-    inv.no_such_name  # type: ignore[attr-defined]
+    print(inv.no_such_name)  # type: ignore[attr-defined]
     inv.load("weights", kind=dict)  # type: ignore[type-var]
 
 

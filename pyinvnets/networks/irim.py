@@ -206,7 +206,7 @@ class NetworkLoop(Layer):
         pixels, samples = int(np.prod(first.shape[:-2])), first.shape[-1]
         data = self._checked_data(title, d, samples)
         self._check_operator(title, A, (len(data), pixels))
-        return self._call(method, title, (*inputs, data, A))
+        return self.propagate(method, title, (*inputs, data, A))
 
     def _checked_data(self, title: str, d: Any, samples: int) -> np.ndarray:
         """Arrange `d` as one column for each sample."""

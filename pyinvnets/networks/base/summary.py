@@ -9,15 +9,13 @@ import math
 import numbers
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ...arrays.latents import resized
 from ...arrays.spec import check_shape
 from .arguments import channels_after
+from .network import Network
 from .parameters import get_params
-
-if TYPE_CHECKING:
-    from .layer import Layer
 
 Shape = tuple[int, ...]
 
@@ -78,7 +76,7 @@ class Summary:
         return "\n".join(text)
 
 
-def summarise(G: Layer, input_shape: Shape) -> Summary:
+def summarise(G: Network, input_shape: Shape) -> Summary:
     """See `Layer.summary`."""
     steps = checked_steps(G, f"{G.title}.summary", input_shape)
     inputs = G.input_shapes(tuple(input_shape))
@@ -141,7 +139,7 @@ class Step:
         return self if self.name is None else replace(self, name=f"{part}.{self.name}" if self.name else part)
 
 
-def checked_steps(G: Layer, title: str, shape: Any) -> list[Step]:
+def checked_steps(G: Network, title: str, shape: Any) -> list[Step]:
     """The steps of `forward` for a first input of this shape.
 
     Raises:
@@ -160,7 +158,7 @@ def checked_steps(G: Layer, title: str, shape: Any) -> list[Step]:
     return G.steps(shape)
 
 
-def _state_elements(G: Layer, shape: Shape, steps: list[Step]) -> int | None:
+def _state_elements(G: Network, shape: Shape, steps: list[Step]) -> int | None:
     """How many numbers the arrays before and after one layer hold."""
     if steps[-1].shape is None:
         return None
@@ -175,7 +173,7 @@ def squeezed(shape: Shape, action: int) -> Shape:
     return (*resized(shape[:-2], shape[-2], channels), channels, shape[-1])
 
 
-def scale_steps(G: Layer, shape: Shape, L: int, K: int, squeezer: str | None, fields: dict[str, str]) -> list[Step]:
+def scale_steps(G: Network, shape: Shape, L: int, K: int, squeezer: str | None, fields: dict[str, str]) -> list[Step]:
     """The steps of `L` scales of `K` flow steps. `fields` maps the names of parameters to a flow step's layers."""
     whole, arrays, steps = shape, len(G.signature.inputs), []
     for i in range(1, L + 1):

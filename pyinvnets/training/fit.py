@@ -192,5 +192,5 @@ def _named(learning_rate: Callable[[int], float]) -> str:
 
 def _check_same(settings: dict[str, Any], before: dict[str, Any], path: str | os.PathLike) -> None:
     for name, value in settings.items():
-        if value != before[name]:
-            raise ValueError(f"fit: {path} was written with {name} = {before[name]}, cannot go on with {value}")
+        if name not in before or value != before[name]:
+            raise ValueError(f"fit: {path} was written with {name} = {before.get(name)}, cannot go on with {value}")

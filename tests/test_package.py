@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import zipfile
 
+import pyinvnets as inv
 from helpers.processes import ROOT, run_python
 
 
@@ -19,6 +20,23 @@ def test_import_is_light():
         "print([m for m in ('juliacall', 'matplotlib', 'scipy', 'pywt', 'sklearn', 'torch') if m in sys.modules])"
     )
     assert done.stdout.strip() == "[]", done.stderr
+
+
+def test_dir_shows_the_public_names_alone():
+    done = run("import pyinvnets as inv; print(*dir(inv))")
+    names = done.stdout.split()
+    assert {"NetworkGlow", "fit", "plotting", "sklearn", "__version__"} <= set(names), done.stderr
+    assert set(names) - set(inv.__all__) <= {"plotting", "sklearn", "torch"}
+    assert all(hasattr(inv, name) for name in names)
+
+
+def test_modules_come_when_asked_for():
+    done = run(
+        "import sys, pyinvnets as inv; print('pyinvnets.plotting' in sys.modules, inv.plotting.training_log.__name__); "
+        "print(inv.sklearn.FlowDensity.__name__); inv.plottin"
+    )
+    assert done.stdout.split() == ["False", "training_log", "FlowDensity"]
+    assert "AttributeError: module 'pyinvnets' has no attribute 'plottin'" in done.stderr
 
 
 def test_environment_variable_chooses_the_engine():

@@ -14,7 +14,7 @@ from .spec import DTYPES, ArraySpec, check_shape
 
 
 def checked(name: str, array: object, spec: ArraySpec, dtype: np.dtype | None, owner: str) -> np.ndarray:
-    """`array` in column-major order, copied only where it is not so already.
+    """Give `array` in column-major order. It is copied only if it is in another order.
 
     Raises:
         TypeError: it is no array of `dtype` (of float32 or float64 where that is `None`).
@@ -34,7 +34,7 @@ def checked(name: str, array: object, spec: ArraySpec, dtype: np.dtype | None, o
 
 
 def check_kind(name: str, array: Array, spec: ArraySpec, dtype: np.dtype | None, owner: str) -> None:
-    """Raise TypeError where its type is not `dtype`, ValueError where its shape is not in `spec`."""
+    """Raise TypeError if the array is not of `dtype`, and ValueError if `spec` does not allow its shape."""
     if array.dtype != dtype if dtype else array.dtype not in DTYPES:
         raise TypeError(_dtype_message(name, array.dtype, dtype, owner))
     check_shape(name, array.shape, spec, owner)

@@ -1,4 +1,4 @@
-"""Arrays on a GPU as other libraries show them, by `__cuda_array_interface__`."""
+"""Arrays of any library on a GPU, described by their `__cuda_array_interface__`."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 
-TYPES = {"<f4": np.dtype(np.float32), "<f8": np.dtype(np.float64)}
+TYPES: dict[str, np.dtype] = {"<f4": np.dtype(np.float32), "<f8": np.dtype(np.float64)}
 
 
 def is_on_gpu(X: Any) -> bool:
-    """Whether X is an array on a GPU, of whatever library."""
+    """Whether X is an array on a GPU, whichever library made it."""
     return hasattr(X, "__cuda_array_interface__")
 
 
@@ -48,5 +48,5 @@ def column_major(shape: tuple[int, ...], itemsize: int) -> tuple[int, ...]:
 
 
 def to_numpy(array: Any) -> np.ndarray:
-    """An array in NumPy's memory: as it is, or copied from where it is."""
+    """Copy an array into NumPy's memory; a NumPy array is given back as it is."""
     return array if isinstance(array, np.ndarray) else array.numpy()

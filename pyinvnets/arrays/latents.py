@@ -9,7 +9,7 @@ import numpy as np
 
 
 class OnDevice(Protocol):
-    """An array outside NumPy's memory, with what densities and training need of it."""
+    """An array outside NumPy's memory, with the methods that densities and training call."""
 
     shape: tuple[int, ...]
     dtype: np.dtype
@@ -25,12 +25,13 @@ Array = np.ndarray | OnDevice
 
 
 def part_sizes(size: int, splits: int) -> list[int]:
-    """How many of the `size` elements of a sample leave after each split, which halves what is there, and the rest."""
+    """How many of a sample's `size` elements leave after each split, which halves them, and how many stay."""
     return [*(size >> i for i in range(1, splits + 1)), size >> splits]
 
 
 def by_sample(latent: np.ndarray, samples: int, splits: int) -> np.ndarray:
-    """A latent's elements, shape `(elements, n_samples)`; after splits it holds part after part, of all samples."""
+    """Sort a latent's elements into shape `(elements, n_samples)`. A split latent holds one part after the other, each
+    of all samples."""
     flat = latent.reshape(-1, order="F")
     sizes = part_sizes(flat.size // samples, splits)
     ends = np.cumsum(sizes)[:-1] * samples
@@ -45,7 +46,7 @@ def from_samples(elements: np.ndarray, splits: int) -> np.ndarray:
 
 
 def resized(spatial: tuple[int, ...], before: int, after: int) -> tuple[int, ...]:
-    """The size of images whose `before` channels have become `after`, as squeezes make them: axes halve or double."""
+    """The image size after squeezes that turned `before` channels into `after`: each axis is halved or doubled."""
     halvings = round(math.log2(after / before) / len(spatial))
     return tuple(n >> halvings if halvings >= 0 else n << -halvings for n in spatial)
 
@@ -59,7 +60,7 @@ def gaussian(latents: tuple[Array, ...], samples: int, splits: int) -> Any:
 
 
 def half_squares(latent: Array, samples: int, splits: int) -> Any:
-    """Of each sample's elements the squares, halved and summed."""
+    """Half the sum of the squares of each sample's elements."""
     if not isinstance(latent, np.ndarray):
         return latent.half_squares(samples, splits)
     elements = by_sample(latent, samples, splits).astype(np.float64, copy=False)

@@ -51,7 +51,7 @@ class ArraySpec:
         return words
 
     def joins(self, other: ArraySpec) -> bool:
-        """Whether arrays of this space can be of `other` too, as far as channels and axes tell."""
+        """Whether an array of this specification can also satisfy `other`, judging by channels and axes."""
         pairs = ((self.channels, other.channels), (self.ndims, other.ndims))
         return not (self.vector or other.vector) and all(a is None or b is None or a == b for a, b in pairs)
 
@@ -71,6 +71,6 @@ class ArraySpec:
 
 
 def check_shape(name: str, shape: tuple[int, ...], spec: ArraySpec, owner: str) -> None:
-    """Raise ValueError where no array of `spec` has this shape."""
+    """Raise ValueError if `spec` does not allow this shape."""
     if not spec.holds(shape):
         raise ValueError(f"{owner}: {name} must have {spec.describe()}, got shape {shape}")

@@ -62,7 +62,7 @@ def train(
     l2, lgdet = np.empty(iterations), np.empty(iterations)
     opt = Adam(learning_rate)
     n_batches = X_train.shape[-1] // batch_size
-    for j in tqdm(range(iterations), unit="update", mininterval=0.5):
+    for j in tqdm(range(iterations), unit="update", mininterval=0.5, disable=None):  # in a log file a bar is noise
         first = (j % n_batches) * batch_size
         X = X_train[..., first : first + batch_size]
         Z, lgdet[j] = G.forward(X)
@@ -97,10 +97,10 @@ def write_figures(
 
     from .. import plotting
 
-    def figure(size=(6.4, 4.8)):
+    def figure(size: tuple[float, float] = (6.4, 4.8)) -> Figure:
         return Figure(figsize=size, layout="constrained")
 
-    def write(name, fig):
+    def write(name: str, fig: Figure) -> None:
         fig.savefig(output / f"{name}.png", dpi=120)
 
     banana = {"xlim": (-4, 4), "ylim": (0, 30)}
@@ -147,7 +147,7 @@ def energy_distance(X: np.ndarray, Y: np.ndarray) -> float:
     """
     x, y = (np.asarray(a, np.float64).reshape(-1, a.shape[-1]) for a in (X, Y))
 
-    def total(a, b):
+    def total(a: np.ndarray, b: np.ndarray) -> float:
         squares = (a**2).sum(axis=0)[:, None] + (b**2).sum(axis=0) - 2 * a.T @ b
         return float(np.sqrt(np.maximum(squares, 0)).sum())
 

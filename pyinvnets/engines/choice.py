@@ -1,12 +1,12 @@
-"""Which engine a network is made on."""
+"""The choice of the engine that a network is made on."""
 
 from __future__ import annotations
 
 import importlib
 import os
-import warnings
 from types import ModuleType
 
+from .._warnings import warn
 from .protocol import Engine
 
 ENGINES = {"julia": "pyinvnets.engines.julia", "numpy": "pyinvnets.engines.numpy"}
@@ -32,7 +32,7 @@ def use_engine(name: str) -> None:
 
 
 def get_engine(name: str | None = None) -> Engine:
-    """The engine called `name`, else the one of `use_engine`, of `PYINVNETS_ENGINE`, or of `"auto"`, in that order."""
+    """The engine called `name`; by default that of `use_engine`, else of `PYINVNETS_ENGINE`, else `"auto"`."""
     if name is not None:
         name = _checked(name, "engine=")
     elif _chosen is not None:
@@ -58,11 +58,10 @@ def _automatic() -> str:
         found = next(name for name in ENGINES if _module(name).ready())
         if found != "julia":
             _found = found
-            warnings.warn(
+            warn(
                 "pyinvnets uses its NumPy engine: Julia is not set up here. Run `python -m pyinvnets setup` for the "
                 'Julia engine, or choose engine="numpy" to silence this.',
                 UserWarning,
-                stacklevel=6,
             )
         return found
     return _found

@@ -1,4 +1,4 @@
-"""What an engine is to the rooms above it.
+"""The protocol that every engine implements.
 
 An engine makes models; a model is one network or layer in the engine's memory. Everything above this protocol
 (arguments, checks, parameters, optimisers, weights) is written once, and the engines share nothing below it.
@@ -15,7 +15,7 @@ from ..arrays.spec import ArraySpec
 
 
 class StoredParameter(Protocol):
-    """One parameter: Julia's shape, views of the engine's memory, `None` where upstream holds `nothing`."""
+    """One parameter in the engine's memory: Julia's shape, and views that are `None` while upstream holds `nothing`."""
 
     shape: tuple[int, ...]
     data: np.ndarray | None
@@ -63,7 +63,7 @@ class Model(Protocol):
 
 
 class PairModel(Model, Protocol):
-    """A pair of which the second array goes its way without the first."""
+    """The model of a pair whose second array is transformed without the first."""
 
     def forward_Y(self, Y: Array) -> tuple[Array]: ...
     def inverse_Y(self, Zy: Array) -> tuple[Array]: ...
@@ -73,12 +73,12 @@ class PairModel(Model, Protocol):
 
 
 class Engine(Protocol):
-    """Makes models, and calls functions that need none."""
+    """Makes models, and computes functions that need no model."""
 
     name: str
 
     def supports(self, kind: str, arguments: dict[str, Any]) -> str | None:
-        """Why a network of this kind cannot be made with these arguments, where it cannot."""
+        """The reason why this engine cannot make a network of this kind with these arguments; `None` if it can."""
 
     def create(self, kind: str, positional: tuple[Any, ...], keywords: dict[str, Any], seed: int | None) -> Model: ...
     def call(self, function: str, *args: Any) -> Any: ...

@@ -1,4 +1,4 @@
-"""Squeezers, which trade pixels for channels, as values that a constructor takes and as functions.
+"""Squeezers, which trade pixels for channels: values that a constructor takes, and functions.
 
 Source: InvertibleNetworks.jl, src/utils/dimensionality_operations.jl.
 """

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Any
+
 from ..arrays.spec import ArraySpec
 from .base import arguments as check
 from .base.flow import Flow
+from .base.shapes import ParameterShape
 
 
 class ActNorm(Flow):
@@ -31,3 +35,8 @@ class ActNorm(Flow):
         check.counts("ActNorm", k=k)
         check.flags("ActNorm", logdet=logdet)
         self._create(engine, seed, ArraySpec(channels=k))
+
+    @staticmethod
+    def shapes(k: int, **_: Any) -> Iterator[ParameterShape]:
+        yield ParameterShape("s", (k,), True)
+        yield ParameterShape("b", (k,), True)

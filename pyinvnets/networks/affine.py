@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Any
+
 from ..arrays.spec import ArraySpec
 from .base import arguments as check
 from .base.flow import Flow
+from .base.shapes import ParameterShape
 
 
 class AffineLayer(Flow):
@@ -37,3 +41,8 @@ class AffineLayer(Flow):
         check.counts("AffineLayer", nx=nx, ny=ny, nc=nc)
         check.flags("AffineLayer", logdet=logdet)
         self._create(engine, seed, ArraySpec(nc, 2, spatial=(nx, ny)))
+
+    @staticmethod
+    def shapes(nx: int, ny: int, nc: int, **_: Any) -> Iterator[ParameterShape]:
+        yield ParameterShape("s", (nx, ny, nc))
+        yield ParameterShape("b", (nx, ny, nc))

@@ -15,6 +15,7 @@ from .base.conditional import ConditionalFlow
 from .base.flow import Flow
 from .base.layer import Layer
 from .base.parameters import get_params
+from .base.shapes import ParameterShape, of_part, within
 from .base.summary import Shape, Step, checked_steps
 from .flux import FluxBlock
 from .residual import ResidualBlock
@@ -68,7 +69,7 @@ class CompositeModel:
             part.model.clear_grad()
 
     def _shares(self, indices: list[int] | None) -> Iterator[tuple[str, Layer, list[int] | None]]:
-        """Each part with the indices that fall to it."""
+        """Each part with those of the indices that belong to it."""
         start = 0
         for name, part in self.parts.items():
             count = len(part.model.parameters)
@@ -101,7 +102,7 @@ class CompositeModel:
 
 
 class _Composite(Layer):
-    """What a network made of networks does for its parts."""
+    """A network made of networks, which looks after its parts."""
 
     model: CompositeModel
 
@@ -128,7 +129,7 @@ def _first_reason(reasons: Iterator[tuple[Layer, str | None]]) -> str | None:
 
 
 class SequentialModel(CompositeModel):
-    """The parts of a `Sequential`, each given what the one before gives."""
+    """The parts of a `Sequential`, each of which takes what the one before it gives."""
 
     def forward(self, X: Array) -> tuple[Any, ...]:
         logdets = []
@@ -219,6 +220,11 @@ class Sequential(_Composite, Flow):
         )
         parts = {f"layers[{i}]": layer for i, layer in enumerate(layers, 1)}
         self._adopt(get_engine(layers[0].engine), SequentialModel(parts), signature)
+
+    @staticmethod
+    def shapes(layers: Any) -> Iterator[ParameterShape]:
+        for i, layer in enumerate(layers, 1):
+            yield from within(f"layers[{i}]", of_part(layer))
 
     @classmethod
     def make(cls, arguments: Mapping[str, Any], engine: str | None, seed: int | None = None) -> Sequential:
@@ -339,6 +345,15 @@ class SummarizedNet(_Composite, ConditionalFlow):
         )
         model = SummarizedModel(cond_net, dict(zip(names, blocks, strict=True)))
         self._adopt(get_engine(cond_net.engine), model, signature)
+
+    @staticmethod
+    def shapes(cond_net: Any, sum_net: Any) -> Iterator[ParameterShape]:
+        yield from within("cond_net", of_part(cond_net))
+        if isinstance(sum_net, list):
+            for i, block in enumerate(sum_net, 1):
+                yield from within(f"sum_net[{i}]", of_part(block))
+        else:
+            yield from within("sum_net", of_part(sum_net))
 
     @classmethod
     def make(cls, arguments: Mapping[str, Any], engine: str | None, seed: int | None = None) -> SummarizedNet:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Any
+
 from ..arrays.spec import ArraySpec
 from .base import arguments as check
 from .base.flow import Flow
+from .base.shapes import ParameterShape
 
 
 class Conv1x1(Flow):
@@ -33,3 +37,8 @@ class Conv1x1(Flow):
         check.counts("Conv1x1", k=k)
         check.flags("Conv1x1", freeze=freeze, logdet=logdet)
         self._create(engine, seed, ArraySpec(channels=k))
+
+    @staticmethod
+    def shapes(k: int, **_: Any) -> Iterator[ParameterShape]:
+        for name in ("v1", "v2", "v3"):
+            yield ParameterShape(name, (k,))

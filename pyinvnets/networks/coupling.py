@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Any
+
 from ..arrays.spec import ArraySpec
 from ..functions.activations import ActivationFunction, SigmoidLayer
 from .base import arguments as check
 from .base.pair import PairFlow
+from .base.shapes import ParameterShape, within
+from .residual import ResidualBlock
 
 
 class CouplingLayerBasic(PairFlow):
@@ -52,3 +57,7 @@ class CouplingLayerBasic(PairFlow):
         check.scale_activation("CouplingLayerBasic", activation)
         check.spatial_axes("CouplingLayerBasic", ndims)
         self._create(engine, seed, ArraySpec(n_in, ndims, minimum=check.smallest_size(k1, p1)))
+
+    @staticmethod
+    def shapes(n_in: int, n_hidden: int, **options: Any) -> Iterator[ParameterShape]:
+        return within("RB", ResidualBlock.shapes(n_in, n_hidden, **options))

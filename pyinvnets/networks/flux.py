@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
 from ..arrays.spec import ArraySpec
 from .base.layer import Layer
+from .base.shapes import ParameterShape
 from .base.summary import Shape, Step
 
 
 class FluxBlock(Layer):
-    """A Flux model, made in Julia, with hand-written layers' interface; it is not invertible. It can be the summary
+    """A Flux model made in Julia, with the interface of a layer. It is not invertible. It can be the summary
     network of a `SummarizedNet`.
 
     Args:
@@ -30,6 +32,10 @@ class FluxBlock(Layer):
 
     def __init__(self, model: Any, *, engine: str | None = "julia") -> None:
         self._open(engine, None, self._described({"X": ArraySpec()}, {"Y": ArraySpec()}))
+
+    @staticmethod
+    def shapes(**_: Any) -> Iterator[ParameterShape]:
+        raise ValueError("it holds a model of Flux, which no file does")
 
     def steps(self, shape: Shape) -> list[Step]:
         return [Step("FluxBlock", "", None)]

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Any
+
 from ..arrays.spec import ArraySpec
 from ..functions.activations import ActivationFunction, ReLUlayer, SigmoidLayer
 from ..functions.squeezers import ShuffleLayer, Squeezer
+from .actnorm import ActNorm
 from .base import arguments as check
 from .base.conditional import ConditionalFlow
 from .base.flow import Flow
+from .base.shapes import ParameterShape, scales, within
 from .base.summary import Shape, Step, scale_steps
+from .conv1x1 import Conv1x1
+from .residual import ResidualBlock
 
 
 class CouplingLayerGlow(Flow):
@@ -71,6 +78,18 @@ class CouplingLayerGlow(Flow):
             space = ArraySpec(n_in, ndims, minimum=check.smallest_size(k1, p1))
         self._create(engine, seed, space)
 
+    @staticmethod
+    def shapes(
+        n_in: int, n_hidden: int, n_cond: int = 0, dense: bool = False, nx: int | None = None, **options: Any
+    ) -> Iterator[ParameterShape]:
+        yield from within("C", Conv1x1.shapes(n_in))
+        changed = round(n_in / 2)
+        if dense:
+            block = _dense_shapes(nx, n_in - changed, n_in * n_hidden, 2 * changed)
+        else:
+            block = ResidualBlock.shapes(n_in - changed + n_cond, n_hidden, n_out=2 * changed, **options)
+        yield from within("RB", block)
+
 
 class ConditionalLayerGlow(ConditionalFlow):
     """The coupling layer of GLOW whose residual block also sees a condition.
@@ -129,6 +148,10 @@ class ConditionalLayerGlow(ConditionalFlow):
         check.spatial_axes("ConditionalLayerGlow", ndims)
         data = ArraySpec(n_in, ndims, minimum=check.smallest_size(k1, p1))
         self._create(engine, seed, data, ArraySpec(n_cond, ndims))
+
+    @staticmethod
+    def shapes(n_in: int, n_cond: int, n_hidden: int, **options: Any) -> Iterator[ParameterShape]:
+        return CouplingLayerGlow.shapes(n_in, n_hidden, n_cond=n_cond, **options)
 
 
 class NetworkGlow(Flow):
@@ -220,6 +243,19 @@ class NetworkGlow(Flow):
         latent = ArraySpec(n_in, vector=True) if splits else data
         self._create(engine, seed, data, latent, splits=max(L - 1, 1) if splits else 0)
 
+    @staticmethod
+    def shapes(
+        n_in: int, L: int, K: int, split_scales: bool, ndims: int, dense: bool, nx: int | None, **options: Any
+    ) -> Iterator[ParameterShape]:
+        splits = split_scales or n_in == 1
+        for i, channels in scales(n_in, L, splits, splits, ndims):
+            if dense and splits:
+                nx //= 2
+            for j in range(1, K + 1):
+                yield from within(f"AN[{i},{j}]", ActNorm.shapes(channels))
+                coupling = CouplingLayerGlow.shapes(channels, dense=dense, nx=nx, ndims=ndims, **options)
+                yield from within(f"CL[{i},{j}]", coupling)
+
     def steps(self, shape: Shape) -> list[Step]:
         given = self._declared
         squeezer = type(given["squeezer"]).__name__ if self.signature.splits else None
@@ -299,6 +335,19 @@ class NetworkConditionalGlow(ConditionalFlow):
         splits = L - 1 if split_scales else 0
         self._create(engine, seed, data, ArraySpec(n_cond, ndims), squeezed, splits=splits, logdet=True)
 
+    @staticmethod
+    def shapes(
+        n_in: int, n_cond: int, L: int, K: int, split_scales: bool, ndims: int, **options: Any
+    ) -> Iterator[ParameterShape]:
+        yield from within("AN_C", ActNorm.shapes(n_cond))
+        for i, channels in scales(n_in, L, split_scales, split_scales, ndims):
+            if split_scales:
+                n_cond <<= ndims
+            for j in range(1, K + 1):
+                yield from within(f"AN[{i},{j}]", ActNorm.shapes(channels))
+                coupling = CouplingLayerGlow.shapes(channels, n_cond=n_cond, ndims=ndims, **options)
+                yield from within(f"CL[{i},{j}]", coupling)
+
     def latent_condition_size(self, spatial: tuple[int, ...]) -> tuple[int, ...]:
         return tuple(n >> self._squeezes for n in spatial)
 
@@ -312,3 +361,10 @@ class NetworkConditionalGlow(ConditionalFlow):
             *scale_steps(self, shape, given["L"], given["K"], squeezer, fields),
             *joined,
         ]
+
+
+def _dense_shapes(nx: int, n_in: int, n_hidden: int, n_out: int) -> Iterator[ParameterShape]:
+    sizes = (nx * n_in, n_hidden, n_hidden, nx * n_out)
+    for i in range(3):
+        yield ParameterShape(f"params[{2 * i + 1}]", (sizes[i + 1], sizes[i]))
+        yield ParameterShape(f"params[{2 * i + 2}]", (sizes[i + 1],))

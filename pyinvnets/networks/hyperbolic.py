@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Any
+
 from .base import arguments as check
 from .base.pair import PairFlow
+from .base.shapes import ParameterShape, kernel_shape, within
 from .base.summary import Shape, Step, squeezed
 
 
@@ -55,6 +59,14 @@ class HyperbolicLayer(PairFlow):
             check.counts("HyperbolicLayer", n_hidden=n_hidden)
         data, latent = check.hyperbolic_spaces(n_in, [action], check.smallest_size(kernel, pad), ndims)
         self._create(engine, seed, data, latent)
+
+    @staticmethod
+    def shapes(
+        n_in: int, kernel: int, action: int, n_hidden: int | None, ndims: int, **_: Any
+    ) -> Iterator[ParameterShape]:
+        n_hidden = n_in if n_hidden is None else n_hidden
+        yield ParameterShape("W", (*kernel_shape(kernel, ndims), check.channels_after(n_in, action, ndims), n_hidden))
+        yield ParameterShape("b", (n_hidden,))
 
     def steps(self, shape: Shape) -> list[Step]:
         return [Step("HyperbolicLayer", "", squeezed(shape, self._declared["action"]), 2)]
@@ -108,6 +120,12 @@ class NetworkHyperbolic(PairFlow):
         actions = [action for action, _ in architecture]
         data, latent = check.hyperbolic_spaces(n_in, actions, check.smallest_size(k, p), ndims)
         self._create(engine, seed, data, latent, logdet=True)
+
+    @staticmethod
+    def shapes(n_in: int, architecture: Any, k: int, ndims: int, **_: Any) -> Iterator[ParameterShape]:
+        for i, (action, n_hidden) in enumerate(architecture, 1):
+            yield from within(f"HL[{i}]", HyperbolicLayer.shapes(n_in, k, action, n_hidden, ndims))
+            n_in = check.channels_after(n_in, action, ndims)
 
     def steps(self, shape: Shape) -> list[Step]:
         steps = []

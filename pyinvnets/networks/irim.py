@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,10 @@ from ..arrays.spec import ArraySpec
 from .base import arguments as check
 from .base.flow import Flow
 from .base.layer import Layer
+from .base.shapes import ParameterShape, within
 from .base.summary import Shape, Step
+from .conv1x1 import Conv1x1
+from .residual import ResidualBlock
 
 
 class CouplingLayerIRIM(Flow):
@@ -54,6 +57,11 @@ class CouplingLayerIRIM(Flow):
         check.block("CouplingLayerIRIM", k1, k2, p1, p2, s1, s2)
         check.spatial_axes("CouplingLayerIRIM", ndims)
         self._create(engine, seed, ArraySpec(n_in, ndims, minimum=check.smallest_size(k1, p1)))
+
+    @staticmethod
+    def shapes(n_in: int, n_hidden: int, **options: Any) -> Iterator[ParameterShape]:
+        yield from within("C", Conv1x1.shapes(n_in))
+        yield from within("RB", ResidualBlock.shapes(n_in // 2, n_hidden, **options))
 
 
 class NetworkLoop(Layer):
@@ -121,6 +129,10 @@ class NetworkLoop(Layer):
         specs = {"eta": ArraySpec(1, ndims, minimum=minimum), "s": ArraySpec(n_in - 1, ndims, minimum=minimum)}
         self._open(engine, seed, self._described(specs, specs))
 
+    @staticmethod
+    def shapes(**_: Any) -> Iterator[ParameterShape]:
+        raise ValueError("it holds a function, which no file does")
+
     def steps(self, shape: Shape) -> list[Step]:
         layer = {"additive": "CouplingLayerIRIM", "HINT": "CouplingLayerHINT"}[self._declared["type"]]
         both = (*shape[:-2], self._declared["n_in"], shape[-1])
@@ -134,7 +146,7 @@ class NetworkLoop(Layer):
         return {"eta": shape, "s": (*shape[:-2], self.signature.inputs["s"].channels, shape[-1])}
 
     def forward(self, eta: np.ndarray, s: np.ndarray, d: np.ndarray, A: Any) -> tuple[np.ndarray, np.ndarray]:
-        """All turns of the loop.
+        """Run all turns of the loop.
 
         Args:
             eta: first guess of the image, shape `(nx, [ny, [nz,]] 1, n_samples)`, of the network's dtype.
@@ -194,10 +206,10 @@ class NetworkLoop(Layer):
         pixels, samples = int(np.prod(first.shape[:-2])), first.shape[-1]
         data = self._checked_data(title, d, samples)
         self._check_operator(title, A, (len(data), pixels))
-        return self._call(method, title, (*inputs, data, A))
+        return self.propagate(method, title, (*inputs, data, A))
 
     def _checked_data(self, title: str, d: Any, samples: int) -> np.ndarray:
-        """`d` as one column for each sample."""
+        """Arrange `d` as one column for each sample."""
         if not isinstance(d, np.ndarray) or d.dtype != self.dtype:
             got = d.dtype if isinstance(d, np.ndarray) else type(d).__name__
             raise TypeError(f"{title}: d must be a NumPy array of {self.dtype}, got {got}")

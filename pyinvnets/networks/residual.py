@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Any
+
 import numpy as np
 
 from ..arrays.spec import ArraySpec
@@ -9,6 +12,7 @@ from ..functions.activations import ActivationFunction, ReLUlayer
 from .base import arguments as check
 from .base.jacobians import Direction, adjoint_jacobian, jacobian
 from .base.layer import Layer
+from .base.shapes import ParameterShape, kernel_shape
 from .base.summary import Shape, Step
 
 
@@ -67,6 +71,16 @@ class ResidualBlock(Layer):
         minimum = check.smallest_size(k1, p1)
         given = ArraySpec(n_out if fan else n_out // 2, ndims, minimum=minimum)
         self._open(engine, seed, self._described({"X": ArraySpec(n_in, ndims, minimum=minimum)}, {"Y": given}))
+
+    @staticmethod
+    def shapes(
+        n_in: int, n_hidden: int, k1: int, k2: int, ndims: int = 2, n_out: int | None = None, **_: Any
+    ) -> Iterator[ParameterShape]:
+        yield ParameterShape("W1", (*kernel_shape(k1, ndims), n_in, n_hidden))
+        yield ParameterShape("W2", (*kernel_shape(k2, ndims), n_hidden, n_hidden))
+        yield ParameterShape("W3", (*kernel_shape(k1, ndims), 2 * n_in if n_out is None else n_out, n_hidden))
+        yield ParameterShape("b1", (n_hidden,))
+        yield ParameterShape("b2", (n_hidden,))
 
     def steps(self, shape: Shape) -> list[Step]:
         return [Step("ResidualBlock", "", (*shape[:-2], self.signature.latent.channels, shape[-1]))]
@@ -195,6 +209,15 @@ class ConditionalResidualBlock(Layer):
             )
         specs = {"X": ArraySpec(nx_in, 2, spatial=(nx1, nx2)), "D": ArraySpec(ny_in, 2, spatial=(ny1, ny2))}
         self._open(engine, seed, self._described(specs, specs))
+
+    @staticmethod
+    def shapes(
+        nx1: int, nx2: int, nx_in: int, ny1: int, ny2: int, ny_in: int, n_hidden: int, **options: Any
+    ) -> Iterator[ParameterShape]:
+        size = nx1 * nx2 * nx_in
+        yield ParameterShape("W0", (size, ny1 * ny2 * ny_in))
+        yield ParameterShape("b0", (size,))
+        yield from ResidualBlock.shapes(2 * nx_in, n_hidden, n_out=nx_in, **options)
 
     def steps(self, shape: Shape) -> list[Step]:
         return [Step("ConditionalResidualBlock", "", shape)]

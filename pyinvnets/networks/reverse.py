@@ -6,7 +6,9 @@ Source: InvertibleNetworks.jl, src/utils/neuralnet.jl (`reverse`).
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 from ..arrays.latents import resized
 from ..engines import get_engine
@@ -14,6 +16,7 @@ from .actnorm import ActNorm
 from .base.flow import Flow
 from .base.layer import Layer
 from .base.pair import PairFlow
+from .base.shapes import ParameterShape, of_part
 from .base.summary import Shape, Step
 from .coupling import CouplingLayerBasic
 from .hint import ConditionalLayerHINT, CouplingLayerHINT, NetworkConditionalHINT, NetworkMultiScaleConditionalHINT
@@ -50,6 +53,10 @@ class _Reversed(Layer):
             raise ValueError(f"reverse: {reason}")
         self._adopt(engine, engine.create("Reversed", (network,), {}, None), signature)
         self.astype(network.dtype)
+
+    @staticmethod
+    def shapes(network: Any) -> Iterator[ParameterShape]:
+        return of_part(network)
 
     @property
     def title(self) -> str:

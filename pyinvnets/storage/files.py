@@ -29,11 +29,11 @@ def check_writable(path: str | os.PathLike) -> None:
         IsADirectoryError: it is a folder itself.
         OSError: the folder cannot be written to, or its disk is full.
     """
-    path = _place(path)
-    if _is_special(path):
+    place = _place(path)
+    if _is_special(place):
         return
     with _said_of(path):
-        descriptor, temporary = _new_file(path)
+        descriptor, temporary = _new_file(place)
         try:
             os.write(descriptor, b"\0")
         finally:
@@ -51,27 +51,27 @@ def replaced(path: str | os.PathLike) -> Iterator[str]:
         FileNotFoundError, IsADirectoryError: as `check_writable`.
         OSError: it cannot be written, or the disk is full; the message names `path`.
     """
-    path = _place(path)
+    place = _place(path)
     with _said_of(path):
-        if _is_special(path):
-            yield str(path)
+        if _is_special(place):
+            yield str(place)
             return
-        _remove_leftovers(path)
-        descriptor, temporary = _new_file(path)
+        _remove_leftovers(place)
+        descriptor, temporary = _new_file(place)
         try:
             try:
                 yield temporary
-                _take_over(path, temporary)
+                _take_over(place, temporary)
                 _on_disk(temporary)
             finally:
                 os.close(descriptor)
-            os.replace(temporary, path)
+            os.replace(temporary, place)
         except BaseException:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(temporary)
             raise
         if fcntl is not None:
-            _on_disk(path.parent)
+            _on_disk(place.parent)
 
 
 def same_file(first: str | os.PathLike, second: str | os.PathLike) -> bool:
@@ -97,8 +97,8 @@ def _is_special(path: Path) -> bool:
 
 
 @contextlib.contextmanager
-def _said_of(path: Path) -> Iterator[None]:
-    """An error of the system names the file that was to be written, not the one beside it."""
+def _said_of(path: str | os.PathLike) -> Iterator[None]:
+    """An error of the system names the file that was to be written, as it was given, not the one beside it."""
     try:
         yield
     except OSError as error:

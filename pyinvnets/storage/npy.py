@@ -13,6 +13,7 @@ from typing import BinaryIO
 
 import numpy as np
 
+from ..arrays.spec import ArraySpec
 from .files import replaced
 
 STANDARD = "-"
@@ -68,6 +69,40 @@ def _header(name: str, file: BinaryIO, size: int) -> tuple[tuple[int, ...], bool
 
 
 _READERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+
+
+def layout(samples: np.ndarray, *, julia_layout: bool = False) -> tuple[tuple[int, ...], str]:
+    """The shape of the samples as they are in their file, and the names of its axes, for messages."""
+    if julia_layout:
+        axes = ("n_features",) if samples.ndim == 2 else (*("nx", "ny", "nz")[: samples.ndim - 2], "n_channels")
+        return samples.shape[::-1], f"({', '.join((*axes, 'n_samples'))})"
+    axes = ("n_samples", "n_features") if samples.ndim == 2 else ("N", "C", *_SPATIAL[samples.ndim - 2])
+    return samples.shape, f"({', '.join(axes)})"
+
+
+_SPATIAL = {1: ("L",), 2: ("H", "W"), 3: ("D", "H", "W")}
+"""PyTorch's names of the spatial axes."""
+
+
+def misfit(samples: np.ndarray, spec: ArraySpec) -> str | None:
+    """Why a network that takes arrays of `spec` cannot take samples of this shape, in words of the file; `None` where
+    it can."""
+    _, channels, *spatial = samples.shape
+    ndims = len(spatial) or spec.ndims or 2
+    spatial = spatial or [1] * ndims
+    if spec.vector or spec.holds((*reversed(spatial), channels, 1)):
+        return None
+    if spec.ndims not in (None, ndims):
+        return f"it takes samples with {spec.ndims} spatial axes, these have {ndims}"
+    if spec.channels not in (None, channels):
+        return f"it takes {spec.channels} {'channels' if samples.ndim > 2 else 'columns'}, these have {channels}"
+    size = "×".join(map(str, spatial))
+    if spec.spatial is not None:
+        return f"it takes images of {'×'.join(map(str, reversed(spec.spatial)))} pixels, these have {size}"
+    least = max(spec.multiple, spec.minimum)
+    wanted = f"multiples of {spec.multiple}" if spec.multiple > 1 else ""
+    wanted += (" and " if wanted else "") + f"at least {least}" if least > spec.multiple else ""
+    return f"it takes images whose sizes are {wanted}, these have {size} pixels; crop or pad them"
 
 
 def to_network(name: str, samples: np.ndarray, ndims: int | None, dtype: np.dtype) -> np.ndarray:

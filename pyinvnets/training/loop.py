@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import os
 import time
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +12,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
+from .._warnings import warn
 from ..arrays.cuda_interface import to_numpy
 from ..networks.base.layer import Layer
 from ..networks.base.parameters import clear_grad, get_params
@@ -48,6 +48,10 @@ class _Diverged(_Stop):
 
 KEPT = "the network has the last weights that gave a finite objective, or the best by validation"
 """The end of `History.stopped` where the objective was not finite."""
+
+
+_BAR = "{percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt}{postfix} [{elapsed}<{remaining}, {rate_fmt}]"
+"""As tqdm's own, but with the objective further left: what is too long for a narrow terminal is cut at the right."""
 
 
 class _Weights:
@@ -124,7 +128,7 @@ class _Training:
             except _Stop as stop:
                 self.history.stopped = str(stop)
                 if isinstance(stop, _Diverged):
-                    warnings.warn(f"fit: {stop}", RuntimeWarning, stacklevel=3)
+                    warn(f"fit: {stop}", RuntimeWarning)
             finally:
                 with interrupts.held():
                     clear_grad(self.G)
@@ -141,6 +145,7 @@ class _Training:
             unit="update",
             mininterval=0.5,
             disable=not course.progress,
+            bar_format=_BAR if count else None,
         ) as bar:
             while self.history.epochs < course.epochs:
                 if course.patience is not None and self.waited >= course.patience:
@@ -240,7 +245,7 @@ class _Training:
             weights=self.G.state_dict(),
             best={} if self.best is None else self.best.state(),
             optimiser=self.optimiser.state_dict(self.G),
-            generator=self.rng.bit_generator.state,
+            generator=dict(self.rng.bit_generator.state),
             smallest=self.smallest,
             waited=self.waited,
             spatial=None if self.G.spatial is None else list(self.G.spatial),

@@ -16,6 +16,7 @@ import pytest
 from safetensors.numpy import load_file
 
 import pyinvnets as inv
+from helpers.processes import interruptible
 from pyinvnets.training.checkpoints import read_checkpoint
 
 
@@ -147,8 +148,9 @@ class TestEnds:
         G, H = glow(engine), glow(engine)
         fit(H, batches[:2], epochs=1)
         batches[3] = np.full_like(batches[3], np.nan)
-        with pytest.warns(RuntimeWarning, match="the objective of update 4 is nan"):
+        with pytest.warns(RuntimeWarning, match="the objective of update 4 is nan") as warned:
             history = fit(G, batches, epochs=2)
+        assert warned[0].filename == __file__
         assert "update 4" in history.stopped and len(history.objective) == 3
         assert same(G.state_dict(), H.state_dict())
 
@@ -186,11 +188,11 @@ class TestEnds:
             "print(json.dumps([h.stopped, len(h.l2), len(h.lgdet), len(h.seconds)]))\n"
         )
         path = tmp_path / "weights"
-        process = subprocess.Popen([sys.executable, "-c", script, path, engine], stdout=subprocess.PIPE, text=True)
-        assert process.stdout.readline() == "training\n"
-        time.sleep(random.random())
-        process.send_signal(signal.SIGINT)
-        stopped, *lengths = json.loads(process.communicate(timeout=60)[0])
+        with interruptible(script, path, engine) as process:
+            assert process.stdout.readline() == "training\n"
+            time.sleep(random.random())
+            process.send_signal(signal.SIGINT)
+            stopped, *lengths = json.loads(process.communicate(timeout=60)[0])
         assert process.returncode == 0 and stopped == "interrupted"
         assert len(set(lengths)) == 1
         self.check_updates(path, lengths[0], engine)

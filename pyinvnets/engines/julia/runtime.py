@@ -8,10 +8,10 @@ import os
 import signal
 import sys
 import threading
-import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..._warnings import warn
 from .errors import JuliaError, translated
 
 if TYPE_CHECKING:
@@ -200,9 +200,8 @@ def _keep_control_c(handler: Any) -> None:
 def check_version(found: str) -> None:
     """Warn where InvertibleNetworks.jl is not the version that this engine was checked with."""
     if found != TESTED_VERSION:
-        warnings.warn(
+        warn(
             f"this is InvertibleNetworks.jl {found}; pyinvnets was checked with {TESTED_VERSION} only, and "
             "`python -m pyinvnets setup` installs that",
             UserWarning,
-            stacklevel=2,
         )

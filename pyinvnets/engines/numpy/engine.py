@@ -53,10 +53,15 @@ KINDS = {
 }
 
 
-def register(kind: type) -> type:
-    """Let the engine compute networks of a new kind: the class's name is that of its declaration."""
-    KINDS[kind.__name__] = kind
-    return kind
+def register(name: str, kind: type) -> None:
+    """Let the engine compute a new kind of network.
+
+    Args:
+        name: the name of the class that declares it.
+        kind: what computes it: a class made with a random generator and the arguments of the declaration's
+            constructor. Its arrays have the axes `(n_channels, n_samples, ..., nx)`.
+    """
+    KINDS[name] = kind
 
 
 def realise(spec: Any) -> Any:

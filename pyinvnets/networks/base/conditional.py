@@ -54,7 +54,7 @@ class ConditionalFlow(Layer):
 
     # Propagation
 
-    def forward(self, X: np.ndarray, C: np.ndarray) -> Any:
+    def forward(self, X: np.ndarray, C: np.ndarray) -> tuple[Any, ...] | np.ndarray:
         """From data to latent, given the condition.
 
         Args:
@@ -220,4 +220,4 @@ class ConditionalFlow(Layer):
             return C
         X = self.place(np.zeros((*C.shape[:-2], self.signature.data.channels, C.shape[-1]), self.dtype, order="F"))
         self.check_initialised(title)
-        return self._call("forward_by_sample", title, (X, C))[1]
+        return self.propagate("forward_by_sample", title, (X, C))[1]

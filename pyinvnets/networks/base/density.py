@@ -12,14 +12,12 @@ from __future__ import annotations
 import math
 import numbers
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from ...arrays.latents import Array, from_samples, gaussian, resized
-
-if TYPE_CHECKING:
-    from .layer import Layer
+from .network import Network
 
 # Arguments
 
@@ -51,14 +49,14 @@ def check_number(title: str, name: str, array: Array, n: int) -> None:
         raise ValueError(f"{title}: {name} must have one sample, or n = {n}, got shape {array.shape}")
 
 
-def check_tracked(network: Layer, title: str) -> None:
+def check_tracked(network: Network, title: str) -> None:
     """Raise ValueError where the network has no density."""
     reason = network.signature.no_density
     if reason:
         raise ValueError(f"{title}: {network!r} has no density: {reason}")
 
 
-def image_size(network: Layer, title: str, spatial: tuple[int, ...] | None) -> tuple[int, ...]:
+def image_size(network: Network, title: str, spatial: tuple[int, ...] | None) -> tuple[int, ...]:
     """The size of the data's images: the one given, the only one there is, or that of the last `forward`."""
     data, images = network.signature.data, network.signature.images
     if spatial is None:
@@ -78,12 +76,12 @@ def image_size(network: Layer, title: str, spatial: tuple[int, ...] | None) -> t
 # Density
 
 
-def by_each_sample(network: Layer, title: str, inputs: tuple[Array, ...]) -> tuple[Array, ...]:
+def by_each_sample(network: Network, title: str, inputs: tuple[Array, ...]) -> tuple[Array, ...]:
     """The arrays of `forward`, and the log-determinant of each sample, shape `(n_samples,)`, float64."""
     if network.signature.keeps_volume:
-        outputs = network._call("forward", title, inputs)
+        outputs = network.propagate("forward", title, inputs)
         return *(z for z in outputs if not isinstance(z, float)), network.place(np.zeros(inputs[0].shape[-1]))
-    return network._call("forward_by_sample", title, inputs)
+    return network.propagate("forward_by_sample", title, inputs)
 
 
 Propagate = Callable[[tuple[Array, ...]], tuple[tuple[Array, ...], Array]]
@@ -91,7 +89,7 @@ Propagate = Callable[[tuple[Array, ...]], tuple[tuple[Array, ...], Array]]
 
 
 def log_prob(
-    network: Layer,
+    network: Network,
     title: str,
     arrays: tuple[Array, ...],
     batch_size: int | None,
@@ -126,7 +124,7 @@ def for_each(array: Array, samples: int) -> Array:
     return np.broadcast_to(np.float32(0), (*array.shape[:-1], samples)) if array.shape[-1] == 1 else array
 
 
-def _room(network: Layer, shape: tuple[int, ...]) -> Array:
+def _room(network: Network, shape: tuple[int, ...]) -> Array:
     return network.place(np.empty(shape, network.dtype, order="F"))
 
 
@@ -134,7 +132,7 @@ def _room(network: Layer, shape: tuple[int, ...]) -> Array:
 
 
 def sample(
-    network: Layer, title: str, n: int, spatial: tuple[int, ...] | None, seed: int | None, batch_size: int | None
+    network: Network, title: str, n: int, spatial: tuple[int, ...] | None, seed: int | None, batch_size: int | None
 ) -> tuple[Array, ...]:
     """Data for Gaussian latents, where nothing but the image size is needed."""
     signature = network.signature
@@ -149,7 +147,7 @@ def sample(
 
 
 def inverted(
-    network: Layer,
+    network: Network,
     title: str,
     n: int,
     spatial: tuple[int, ...],
@@ -166,13 +164,13 @@ def inverted(
         samples = part.stop - part.start
         noise = rng.standard_normal((samples, drawn, math.prod(shape))).astype(network.dtype, copy=False)
         latents = tuple(latent(network, noise[:, i].T, spatial, samples) for i in range(drawn))
-        arrays = network._call("inverse", title, (*latents, *given(part)))
+        arrays = network.propagate("inverse", title, (*latents, *given(part)))
         for result, array in zip(results, arrays[:drawn], strict=True):
             result[..., part] = array
     return results
 
 
-def latent(network: Layer, elements: np.ndarray, spatial: tuple[int, ...], samples: int) -> Array:
+def latent(network: Network, elements: np.ndarray, spatial: tuple[int, ...], samples: int) -> Array:
     """A latent where the network is, from the elements of each sample."""
     signature = network.signature
     array, spec = from_samples(elements, signature.splits), signature.latent

@@ -8,20 +8,17 @@ Source: InvertibleNetworks.jl, src/utils/jacobian.jl.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ...arrays.spec import ArraySpec
+from .network import Network
 from .parameters import get_params
-
-if TYPE_CHECKING:
-    from ...arrays.spec import ArraySpec
-    from .layer import Layer
 
 Direction = Mapping[str, np.ndarray]
 
 
-def jacobian(network: Layer, dtheta: Direction, specs: tuple[ArraySpec, ...], **arrays: np.ndarray) -> tuple:
+def jacobian(network: Network, dtheta: Direction, specs: tuple[ArraySpec, ...], **arrays: np.ndarray) -> tuple:
     """What the engine gives for the tangents and the values in `arrays`, half of them each."""
     title = f"{network.title}.jacobian"
     _check_differentiable(network, title)
@@ -31,7 +28,7 @@ def jacobian(network: Layer, dtheta: Direction, specs: tuple[ArraySpec, ...], **
     return tuple(network.model.jacobian(inputs[:half], _directions(network, title, dtheta), inputs[half:])[: 2 * half])
 
 
-def adjoint_jacobian(network: Layer, specs: tuple[ArraySpec, ...], **arrays: np.ndarray) -> tuple:
+def adjoint_jacobian(network: Network, specs: tuple[ArraySpec, ...], **arrays: np.ndarray) -> tuple:
     """The gradients of the inputs, those of the parameters by name, and the inputs where they are recomputed."""
     title = f"{network.title}.adjoint_jacobian"
     _check_differentiable(network, title)
@@ -43,12 +40,12 @@ def adjoint_jacobian(network: Layer, specs: tuple[ArraySpec, ...], **arrays: np.
     return (*results[:half], dict(zip(names, gradients, strict=True)), *results[half : 2 * half])
 
 
-def _check_differentiable(network: Layer, title: str) -> None:
+def _check_differentiable(network: Network, title: str) -> None:
     if network.signature.no_jacobian:
         raise TypeError(f"{title}: {network.signature.no_jacobian}")
 
 
-def _directions(network: Layer, title: str, dtheta: Direction) -> list[np.ndarray]:
+def _directions(network: Network, title: str, dtheta: Direction) -> list[np.ndarray]:
     """The direction of every parameter, in order; zero for those that `dtheta` leaves out."""
     parameters = get_params(network)
     unknown = sorted(set(dtheta) - {p.name for p in parameters})

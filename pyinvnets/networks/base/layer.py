@@ -46,6 +46,7 @@ class Layer:
     engine: str
     signature: Signature
     model: Model
+    _declared: dict[str, Any]
     kind: ClassVar[str]
     """The name that the engines know it by."""
     upstream: ClassVar[str]
@@ -133,7 +134,7 @@ class Layer:
 
     def _run(self, method: str, specs: tuple[ArraySpec, ...], **arrays: Any) -> Any:
         title = f"{self.title}.{method}"
-        results = self._call(method, title, self.checked(title, specs, arrays))
+        results = self.propagate(method, title, self.checked(title, specs, arrays))
         return results[0] if len(results) == 1 else results
 
     def checked(self, title: str, specs: tuple[ArraySpec, ...], arrays: Mapping[str, Any]) -> tuple[Array, ...]:
@@ -156,7 +157,8 @@ class Layer:
         """An array where the network is: on the GPU, or in NumPy's memory."""
         return self.model.place(array)
 
-    def _call(self, method: str, title: str, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
+    def propagate(self, method: str, title: str, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
+        """Run a method of the model on checked arrays; `title` is for messages."""
         if self._uninitialised:
             self.parameters_changed()
         function = getattr(self.model, method)

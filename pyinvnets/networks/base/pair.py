@@ -251,8 +251,8 @@ class ConditionalPairFlow(PairFlow):
         self._check_together(title, ("X", "Y"), (spec, spec), (X, density.for_each(Y, X.shape[-1])))
 
         def x_given_y(inputs: tuple[Array, ...]) -> tuple[tuple[Array, ...], Array]:
-            Zx, _, logdets = self._call("forward_by_sample", title, inputs)
-            _, logdets_of_Y = self._call("forward_Y_by_sample", title, inputs[1:])
+            Zx, _, logdets = self.propagate("forward_by_sample", title, inputs)
+            _, logdets_of_Y = self.propagate("forward_Y_by_sample", title, inputs[1:])
             return (Zx,), logdets - logdets_of_Y
 
         return density.log_prob(self, title, (X, Y), batch_size, x_given_y)
@@ -283,12 +283,12 @@ class ConditionalPairFlow(PairFlow):
         self.check_initialised(title)
         spatial, once = Y.shape[:-2], None
         if Y.shape[-1] == 1:
-            (Zy,) = self._call("forward_Y", title, (Y,))
+            (Zy,) = self.propagate("forward_Y", title, (Y,))
             once = by_sample(to_numpy(Zy), 1, self.signature.splits)
 
         def latent_of_Y(part: slice) -> tuple[Array, ...]:
             if once is None:
-                return self._call("forward_Y", title, (Y[..., part],))
+                return self.propagate("forward_Y", title, (Y[..., part],))
             samples = part.stop - part.start
             return (density.latent(self, np.repeat(once, samples, axis=1), spatial, samples),)
 

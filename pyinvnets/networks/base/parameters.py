@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ...arrays.cuda_interface import is_on_gpu, to_numpy
-
-if TYPE_CHECKING:
-    from ...engines.protocol import StoredParameter
-    from .layer import Layer
+from ...engines.protocol import StoredParameter
+from .network import Network
 
 
 class Parameter:
@@ -27,7 +24,7 @@ class Parameter:
 
     __slots__ = ("_stored", "index", "lazy", "name", "network", "shape")
 
-    def __init__(self, name: str, stored: StoredParameter, network: Layer, index: int) -> None:
+    def __init__(self, name: str, stored: StoredParameter, network: Network, index: int) -> None:
         self.name, self.shape = name, tuple(stored.shape)
         self._stored, self.network, self.index = stored, network, index
         self.lazy = stored.data is None
@@ -60,7 +57,7 @@ class Parameter:
         self._stored.grad = None if value is None else self.checked(value)
 
     def checked(self, value: object) -> np.ndarray:
-        """An array that can be the value, in the network's dtype.
+        """Convert an array to a value of this parameter, in the network's dtype.
 
         Raises:
             TypeError, ValueError: as for assigning `data`.
@@ -75,29 +72,29 @@ class Parameter:
         return value.astype(self.network.dtype, order="F", copy=False)
 
     def reset(self) -> None:
-        """Take the value away, as it was before the first `forward`."""
+        """Remove the value, so that the next `forward` sets it."""
         self._stored.data = None
 
     def __repr__(self) -> str:
         return f"Parameter({self.name!r}, shape={self.shape})"
 
 
-def get_params(network: Layer) -> list[Parameter]:
+def get_params(network: Network) -> list[Parameter]:
     """All parameters, in the order of upstream's `get_params`."""
     return list(network._parameters)
 
 
-def named_params(network: Layer) -> dict[str, Parameter]:
+def named_params(network: Network) -> dict[str, Parameter]:
     """The parameters of `get_params` by name."""
     return {p.name: p for p in network._parameters}
 
 
-def clear_grad(network: Layer) -> None:
+def clear_grad(network: Network) -> None:
     """Set every gradient to `None`. `Conv1x1` adds to its gradients, so call this after each update."""
     network.model.clear_grad()
 
 
-def set_params(network: Layer, params: Sequence[Parameter | np.ndarray | None]) -> None:
+def set_params(network: Network, params: Sequence[Parameter | np.ndarray | None]) -> None:
     """Copy the values of `params`, in the order of `get_params`, into the network.
 
     `None` is for an ActNorm that is to be set by the first `forward`.
@@ -114,7 +111,7 @@ def set_params(network: Layer, params: Sequence[Parameter | np.ndarray | None]) 
     _assign(network, [None if no else p.checked(v) for p, v, no in zip(own, values, unset, strict=True)])
 
 
-def load_state(network: Layer, own: list[Parameter], state: Mapping[str, np.ndarray]) -> None:
+def load_state(network: Network, own: list[Parameter], state: Mapping[str, np.ndarray]) -> None:
     """Copy a `state_dict` into the network; see `Layer.load_state_dict`."""
     names = {p.name for p in own}
     unknown = sorted(set(state) - names)
@@ -129,8 +126,8 @@ def load_state(network: Layer, own: list[Parameter], state: Mapping[str, np.ndar
     _assign(network, [p.checked(np.asarray(state[p.name])) if p.name in state else None for p in own])
 
 
-def _may_be_absent(name: str, network: Layer, state: Mapping[str, np.ndarray]) -> bool:
-    """Whether this is of an ActNorm that was never used: its scale and its bias are then both left out."""
+def _may_be_absent(name: str, network: Network, state: Mapping[str, np.ndarray]) -> bool:
+    """Whether the parameter belongs to an ActNorm that was never used, whose scale and bias are then both left out."""
     sister = name[:-1] + ("b" if name.endswith("s") else "s")
     return any(p.name == name and p.lazy for p in network._parameters) and sister not in state
 
@@ -140,8 +137,8 @@ def _some(names: list[str]) -> str:
     return shown if len(names) <= 5 else f"{shown} and {len(names) - 5} more"
 
 
-def _assign(network: Layer, values: list[np.ndarray | None]) -> None:
-    """Copy the values in; they may be views of this very network's memory, so all are read before any is written."""
+def _assign(network: Network, values: list[np.ndarray | None]) -> None:
+    """Copy the values in. They may be views of this network's own memory, so all are read before any is written."""
     values = [None if value is None else value.copy(order="F") for value in values]
     for p, value in zip(network._parameters, values, strict=True):
         p._stored.data = value

@@ -10,7 +10,7 @@ from ...arrays.spec import ArraySpec
 
 @dataclass(frozen=True)
 class Signature:
-    """The description of a network that everything outside `pyinvnets.networks` asks.
+    """What a network takes and gives, and what it can do. Everything outside `pyinvnets.networks` asks this.
 
     Attributes:
         inputs: what `forward` takes, by name, without the condition. The first one is the data.

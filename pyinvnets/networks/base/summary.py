@@ -9,15 +9,13 @@ import math
 import numbers
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ...arrays.latents import resized
 from ...arrays.spec import check_shape
-from .arguments import hyperbolic_channels
+from .arguments import channels_after
+from .network import Network
 from .parameters import get_params
-
-if TYPE_CHECKING:
-    from .layer import Layer
 
 Shape = tuple[int, ...]
 
@@ -51,7 +49,7 @@ class Summary:
     Attributes:
         network: its `repr`, and its dtype.
         rows: the inputs, then all steps in the order of `forward`. The last one gives the latent: in a `NetworkLoop`
-            `eta` and `s` together, and in a reversed HINT network one lane after the other.
+            `eta` and `s` together, and in a reversed HINT network one array after the other.
         parameters: how many numbers all layers train.
         memory: of the parameters, in bytes; the gradients take as much again.
         states: bytes of the states in one `forward` and `backward`: the arrays before and after one layer, and their
@@ -78,7 +76,7 @@ class Summary:
         return "\n".join(text)
 
 
-def summarise(G: Layer, input_shape: Shape) -> Summary:
+def summarise(G: Network, input_shape: Shape) -> Summary:
     """See `Layer.summary`."""
     steps = checked_steps(G, f"{G.title}.summary", input_shape)
     inputs = G.input_shapes(tuple(input_shape))
@@ -106,7 +104,7 @@ def _cells(row: Row) -> tuple[str, ...]:
 
 
 def _table(lines: list[tuple[str, ...]]) -> Iterator[str]:
-    """Columns side by side, numbers to the right."""
+    """Align the columns: text to the left, numbers to the right."""
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     for cells in lines:
         left = [cell.ljust(width) for cell, width in zip(cells[:3], widths[:3], strict=True)]
@@ -127,7 +125,7 @@ def _bytes(size: int) -> str:
 
 @dataclass(frozen=True)
 class Step:
-    """A row before its parameters are counted; those of a step whose name is `None` are none, of `""` all."""
+    """A row before its parameters are counted. A step whose name is `None` has none; one whose name is `""` has all."""
 
     layer: str
     name: str | None
@@ -141,7 +139,7 @@ class Step:
         return self if self.name is None else replace(self, name=f"{part}.{self.name}" if self.name else part)
 
 
-def checked_steps(G: Layer, title: str, shape: Any) -> list[Step]:
+def checked_steps(G: Network, title: str, shape: Any) -> list[Step]:
     """The steps of `forward` for a first input of this shape.
 
     Raises:
@@ -160,8 +158,8 @@ def checked_steps(G: Layer, title: str, shape: Any) -> list[Step]:
     return G.steps(shape)
 
 
-def _state_elements(G: Layer, shape: Shape, steps: list[Step]) -> int | None:
-    """How many numbers are in the arrays before and after a layer."""
+def _state_elements(G: Network, shape: Shape, steps: list[Step]) -> int | None:
+    """How many numbers the arrays before and after one layer hold."""
     if steps[-1].shape is None:
         return None
     taken = sum(map(math.prod, G.state_shapes(shape)))
@@ -171,12 +169,12 @@ def _state_elements(G: Layer, shape: Shape, steps: list[Step]) -> int | None:
 
 def squeezed(shape: Shape, action: int) -> Shape:
     """The shape after a squeeze (-1) or its inverse (1)."""
-    channels = hyperbolic_channels(shape[-2], action, len(shape) - 2)
+    channels = channels_after(shape[-2], action, len(shape) - 2)
     return (*resized(shape[:-2], shape[-2], channels), channels, shape[-1])
 
 
-def scale_steps(G: Layer, shape: Shape, L: int, K: int, squeezer: str | None, fields: dict[str, str]) -> list[Step]:
-    """`L` scales of `K` steps, each of the layers in `fields`, for the names of their parameters."""
+def scale_steps(G: Network, shape: Shape, L: int, K: int, squeezer: str | None, fields: dict[str, str]) -> list[Step]:
+    """The steps of `L` scales of `K` flow steps. `fields` maps the names of parameters to a flow step's layers."""
     whole, arrays, steps = shape, len(G.signature.inputs), []
     for i in range(1, L + 1):
         if squeezer:

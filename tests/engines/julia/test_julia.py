@@ -5,8 +5,6 @@ from __future__ import annotations
 import gc
 import re
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -18,7 +16,7 @@ from hypothesis import strategies as st
 import pyinvnets as inv
 from helpers.comparison import assert_close
 from helpers.golden_files import Golden
-from helpers.processes import ROOT, run_python
+from helpers.processes import interruptible, run_python
 from helpers.strategies import glows
 from pyinvnets.networks.base import arguments as check
 from pyinvnets.validation import cases
@@ -347,16 +345,11 @@ class TestProcess:
             "Z, lgdet = G.forward(X)\n"
             "print('usable', bool(np.isfinite(Z).all()), np.abs(G.inverse(Z) - X).max() < 1e-3, flush=True)"
         )
-        process = subprocess.Popen(
-            [sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-        )
-        try:
+        with interruptible(code) as process:
             assert process.stdout.readline() == "training\n", process.stderr.read()
             time.sleep(0.5)
             process.send_signal(signal.SIGINT)
             out, err = process.communicate(timeout=60)
-        finally:
-            process.kill()
         assert out.splitlines() == ["stopped", "usable True True"], err
 
     def test_torch_before_and_after(self):

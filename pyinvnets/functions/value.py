@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, fields
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -15,9 +15,10 @@ from ..engines.choice import get_engine
 _ANY = ArraySpec()
 
 
+@dataclass(frozen=True)
 class _Value:
     def __post_init__(self) -> None:
-        for field in fields(self):  # type: ignore[arg-type]
+        for field in fields(self):
             object.__setattr__(self, field.name, as_python(getattr(self, field.name)))
 
     @property

@@ -10,15 +10,15 @@ import os
 import struct
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 
 from .._version import __version__
 from ..engines.choice import get_engine
 from ..functions import VALUES, ActivationFunction, Squeezer
-from ..networks.base.declaration import ENGINE_ARGUMENTS, constructor_of
-from ..networks.base.layer import KINDS, Layer
+from ..networks.base.declaration import ENGINE_ARGUMENTS
+from ..networks.base.layer import KINDS, L, Layer
 from ..networks.base.shapes import parameter_shapes
 from .files import replaced
 
@@ -90,14 +90,28 @@ def write(path: str | os.PathLike, arrays: dict[str, np.ndarray], metadata: dict
             file.write(np.ascontiguousarray(array).reshape(-1).view(np.uint8))
 
 
-def load(path: str | os.PathLike, *, engine: str | None = None) -> Layer:
+@overload
+def load(path: str | os.PathLike, *, engine: str | None = None) -> Layer: ...
+
+
+@overload
+def load(path: str | os.PathLike, *, kind: type[L], engine: str | None = None) -> L: ...
+
+
+def load(path: str | os.PathLike, *, kind: type[Layer] = Layer, engine: str | None = None) -> Layer:
     """The network of a file that `save` wrote, on either engine.
 
     Nothing but declared networks, activations and squeezers is called, whatever the file names, and none of the
     package's own networks is built before the file is seen to hold its parameters.
 
+    Args:
+        path: the file.
+        kind: the class that is expected, such as `NetworkGlow`; a type checker then knows the network by it.
+        engine: the name of the engine, as for a constructor.
+
     Raises:
         FileNotFoundError: there is no such file.
+        TypeError: the network in the file is of another kind.
         ValueError: it is truncated, not a safetensors file, not written by `save`, or its parameters are not those of
             its network.
     """
@@ -111,6 +125,8 @@ def load(path: str | os.PathLike, *, engine: str | None = None) -> Layer:
         built.load_state_dict({name: file.get_tensor(name) for name in file.keys()})  # noqa: SIM118
         if spatial is not None:
             built.spatial = tuple(spatial)
+    if not isinstance(built, kind):
+        raise TypeError(f"{path} holds {built!r}; expected kind={kind.__name__}")
     return built
 
 
@@ -205,7 +221,7 @@ def _complete(kind: type[Layer], arguments: dict[str, Any]) -> dict[str, Any]:
     """The arguments with the constructor's defaults, which a file of an earlier version may lack."""
     taken = {
         name: parameter.default
-        for name, parameter in constructor_of(kind).parameters.items()
+        for name, parameter in kind.constructor().parameters.items()
         if name not in ENGINE_ARGUMENTS
     }
     complete = taken | arguments

@@ -105,11 +105,11 @@ def _stream(G: Layer, inputs: dict[str, ArraySpec], batches: Iterable[Any]) -> S
             name: G.place(cast(array, G.dtype) if isinstance(array, np.ndarray) else array)
             for name, array in zip(inputs, batch, strict=True)
         }
-        checked = G.checked("fit", tuple(inputs.values()), arrays)
-        for name, array in zip(inputs, checked, strict=True):
+        placed: Any = G.checked("fit", tuple(inputs.values()), arrays)
+        for name, array in zip(inputs, placed, strict=True):
             if isinstance(array, np.ndarray):
                 check_finite(f"fit: {name} of a batch", array)
-        return checked
+        return placed
 
     return Stream(batches, checked)
 

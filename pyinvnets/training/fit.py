@@ -197,15 +197,12 @@ def _named(learning_rate: Callable[[int], float]) -> str:
     return getattr(learning_rate, "__qualname__", None) or repr(learning_rate)
 
 
-_EARLIER = {"objective": repr(MaximumLikelihood())}
-"""Settings of checkpoints from before there were such settings."""
-
-
 def _check_same(settings: dict[str, Any], before: dict[str, Any], path: str | os.PathLike | None) -> None:
-    before = _EARLIER | before
+    # Earlier checkpoints do not say these.
+    before = {"objective": repr(MaximumLikelihood()), "data": settings["data"]} | before
     for name, value in settings.items():
-        if value == before.get(name, value):
+        if name in before and value == before[name]:
             continue
         if name == "data":
             raise ValueError(f"fit: {path} was written in training on other samples; give the same ones again")
-        raise ValueError(f"fit: {path} was written with {name} = {before[name]}, cannot go on with {value}")
+        raise ValueError(f"fit: {path} was written with {name} = {before.get(name)}, cannot go on with {value}")

@@ -192,7 +192,9 @@ class History:
         from .. import plotting
 
         if tuple(self.terms) == OF_MAXIMUM_LIKELIHOOD:
-            axes = plotting.training_log(self.l2, self.lgdet, gaussian=self.dimensions / 2, axes=axes)
+            axes = plotting.training_log(
+                np.array(self.l2), np.array(self.lgdet), gaussian=self.dimensions / 2, axes=axes
+            )
         else:
             axes = plotting.curves({**self.terms, "objective": self.objective}, axes=axes)
         points = [(u, v) for u, v in zip(self._last_updates(), self.validation, strict=True) if v is not None]

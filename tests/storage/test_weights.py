@@ -308,3 +308,11 @@ def umask():
     mask = os.umask(0)
     os.umask(mask)
     return mask
+
+
+def test_the_kind_that_is_expected(tmp_path):
+    path = tmp_path / "weights"
+    inv.save(inv.NetworkGlow(2, 4, 1, 1, engine="numpy"), path)
+    assert isinstance(inv.load(path, kind=inv.NetworkGlow, engine="numpy"), inv.NetworkGlow)
+    with pytest.raises(TypeError, match=r"holds NetworkGlow\(.*; expected kind=NetworkHyperbolic"):
+        inv.load(path, kind=inv.NetworkHyperbolic, engine="numpy")

@@ -54,7 +54,7 @@ class ConditionalFlow(Layer):
 
     # Propagation
 
-    def forward(self, X: np.ndarray, C: np.ndarray) -> Any:
+    def forward(self, X: np.ndarray, C: np.ndarray) -> tuple[Any, ...] | np.ndarray:
         """From data to latent, given the condition.
 
         Args:

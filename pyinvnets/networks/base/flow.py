@@ -24,7 +24,7 @@ class Flow(Layer):
 
     # Propagation
 
-    def forward(self, X: np.ndarray) -> Any:
+    def forward(self, X: np.ndarray) -> tuple[np.ndarray, float] | np.ndarray:
         """From data to latent.
 
         Args:

@@ -53,8 +53,7 @@ def _unusable_channels(array: np.ndarray) -> dict[str, np.ndarray]:
     constant = (rows == rows[:, :1]).all(axis=1)
     return {
         "hold values that are not finite": np.flatnonzero(~np.isfinite(rows).all(axis=1)),
-        "are the same in all of its samples; expected a first batch in which every channel varies, and no channel that "
-        "never does": np.flatnonzero(constant),
+        "have zero variance in it; expected a first batch in which every channel varies": np.flatnonzero(constant),
     }
 
 

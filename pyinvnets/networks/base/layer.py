@@ -47,6 +47,7 @@ class Layer:
     engine: str
     signature: Signature
     model: Model
+    _declared: dict[str, Any]
     kind: ClassVar[str]
     """The name that the engines know it by."""
     upstream: ClassVar[str]

@@ -52,6 +52,7 @@ class Layer:
     engine: str
     signature: Signature
     model: Model
+    _declared: dict[str, Any]
     kind: ClassVar[str]
     """The name that the engines know it by."""
     upstream: ClassVar[str]

@@ -6,6 +6,7 @@ import os
 import time
 
 from ..engines.julia import runtime
+from ..engines.julia.errors import JuliaError
 
 
 def run() -> None:
@@ -35,7 +36,7 @@ def _resolve() -> None:
     try:
         juliapkg.resolve()
     except Exception as error:  # juliapkg raises bare Exceptions
-        raise runtime.JuliaError(
+        raise JuliaError(
             "juliapkg could not install Julia and its packages; its own messages are above. With a Julia of your own, "
             "set PYTHON_JULIACALL_EXE to it and PYTHON_JULIACALL_PROJECT to a project with InvertibleNetworks 2.3.1, "
             "JOLI 0.9, Flux 0.14 and PythonCall 0.9.34"
@@ -59,5 +60,5 @@ def trial() -> float:
     Z, _ = G.forward(X)
     _, X_again = G.backward(Z / 150, Z)
     if not np.allclose(X, X_again, atol=1e-2):
-        raise runtime.JuliaError("a network's backward does not recover its input: this Julia computes wrong numbers")
+        raise JuliaError("a network's backward does not recover its input: this Julia computes wrong numbers")
     return time.perf_counter() - start

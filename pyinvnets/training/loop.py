@@ -50,6 +50,10 @@ KEPT = "the network has the last weights that gave a finite objective, or the be
 """The end of `History.stopped` where the objective was not finite."""
 
 
+_BAR = "{percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt}{postfix} [{elapsed}<{remaining}, {rate_fmt}]"
+"""As tqdm's own, but with the objective further left: what is too long for a narrow terminal is cut at the right."""
+
+
 class _Weights:
     """Room for a copy of a network's weights, which are taken and put back in place."""
 
@@ -141,6 +145,7 @@ class _Training:
             unit="update",
             mininterval=0.5,
             disable=not course.progress,
+            bar_format=_BAR if count else None,
         ) as bar:
             while self.history.epochs < course.epochs:
                 if course.patience is not None and self.waited >= course.patience:
@@ -240,7 +245,7 @@ class _Training:
             weights=self.G.state_dict(),
             best={} if self.best is None else self.best.state(),
             optimiser=self.optimiser.state_dict(self.G),
-            generator=self.rng.bit_generator.state,
+            generator=dict(self.rng.bit_generator.state),
             smallest=self.smallest,
             waited=self.waited,
             spatial=None if self.G.spatial is None else list(self.G.spatial),

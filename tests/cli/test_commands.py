@@ -436,7 +436,9 @@ class TestTerminal:
         lines = [line.split("\r")[-1] for line in shown.replace("\r\n", "\n").splitlines()]
         for epoch in (1, 2, 3):
             assert [line for line in lines if re.match(rf"epoch {epoch}: objective -?\d+\.\d{{4}}, validation", line)]
-        assert "update" in shown
+        bars = [part for part in re.split(r"[\r\n]", shown) if "%|" in part]
+        assert any(re.search(r"objective=-?\d+\.\d", bar) for bar in bars)
+        assert max(map(len, bars)) <= columns
 
     def test_no_bars_in_a_file(self):
         done = process("tutorial", "--engine", "numpy", "--iterations", "100", "--output", "out")

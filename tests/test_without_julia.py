@@ -12,6 +12,7 @@ def script(code, tmp_path, **environment):
     """Run `code` where juliapkg has resolved nothing, and finds no Julia."""
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("PYTHON_JULIA", "JULIA", "PYINVNETS"))}
     kept |= {"PYTHON_JULIAPKG_PROJECT": str(tmp_path / "project"), "PYTHON_JULIAPKG_OFFLINE": "yes"}
+    kept |= {"HOME": str(tmp_path), "XDG_CONFIG_HOME": str(tmp_path)}  # where a Julia may be remembered
     return run_python(code, environment=kept | environment)
 
 
@@ -33,7 +34,7 @@ def test_julia_is_a_clear_error(tmp_path):
 def test_a_project_without_the_package(tmp_path):
     (tmp_path / "Manifest.toml").write_text("[[deps.Flux]]\n")
     julia = tmp_path / "julia"
-    julia.write_text("")
+    julia.touch(0o755)
     code = "import pyinvnets as inv\ntry: inv.ActNorm(2, engine='julia')\nexcept inv.JuliaError as error: print(error)"
     done = script(code, tmp_path, PYTHON_JULIACALL_EXE=str(julia), PYTHON_JULIACALL_PROJECT=str(tmp_path))
     assert "has no InvertibleNetworks" in done.stdout, done.stderr

@@ -6,13 +6,12 @@ import importlib.metadata
 import importlib.util
 import os
 import platform
-import re
 import subprocess
 import sysconfig
 from collections.abc import Iterator
-from pathlib import Path
 
-from . import runtime
+from . import installation, runtime
+from .installation import Installation
 from .setup import trial
 
 PACKAGES = ("InvertibleNetworks", "JOLI", "Flux", "NNlib", "PythonCall", "CUDA", "cuDNN")
@@ -39,11 +38,12 @@ def _printed(good: bool | None, subject: str, text: str) -> bool:
 
 def _installed() -> Iterator[Line]:
     yield from _python()
-    found = runtime.installation()
-    if found is None:
-        yield False, "Julia", "not found, or not resolved; run `python -m pyinvnets setup`"
+    try:
+        found = installation.find()
+    except runtime.JuliaError as error:
+        yield False, "Julia", str(error)
     else:
-        yield from _julia(*found)
+        yield from _julia(found)
 
 
 def _python() -> Iterator[Line]:
@@ -60,28 +60,29 @@ def _python() -> Iterator[Line]:
     yield None, "shared libpython", "yes" if shared else "no; not needed, since Julia runs inside Python"
 
 
-def _julia(executable: Path, project: Path) -> Iterator[Line]:
-    origin = "PYTHON_JULIACALL_EXE" if os.environ.get("PYTHON_JULIACALL_EXE") else "juliapkg"
+def _julia(found: Installation) -> Iterator[Line]:
     try:
-        done = subprocess.run([executable, "--version"], capture_output=True, text=True, timeout=60, check=True)
-        yield True, "Julia", f"{done.stdout.strip()}, {executable} (from {origin})"
+        done = subprocess.run([found.executable, "--version"], capture_output=True, text=True, timeout=60, check=True)
+        yield True, "Julia", f"{done.stdout.strip()}, {found.executable} (from {found.origin})"
     except (OSError, subprocess.SubprocessError) as error:
-        yield False, "Julia", f"{executable} does not run ({error}); run `python -m pyinvnets setup`"
-    writable = os.access(project, os.W_OK)
-    yield (
-        None,
-        "project",
-        f"{project}, {'can be written' if writable else 'cannot be written: packages stay as they are'}",
-    )
-    manifest = project / "Manifest.toml"
-    text = manifest.read_text() if manifest.is_file() else ""
+        yield False, "Julia", f"{found.executable} does not run ({error}); run `python -m pyinvnets setup`"
+    writable = os.access(found.project, os.W_OK)
+    yield None, "project", f"{found.project}, {'can' if writable else 'cannot'} be written"
+    yield from _packages(installation.package_versions(found.project))
+    try:
+        installation.check_packages(found)
+    except runtime.JuliaError as error:
+        yield False, "packages", str(error)
+
+
+def _packages(versions: dict[str, str]) -> Iterator[Line]:
     for name in PACKAGES:
-        entry = re.search(rf"\[\[deps\.{name}\]\].*?^version = \"([^\"]+)\"", text, re.DOTALL | re.MULTILINE)
-        if entry is None:
-            yield False, name, "not in the project; run `python -m pyinvnets setup`"
+        if name in versions:
+            tested = name != "InvertibleNetworks" or versions[name] == runtime.TESTED_VERSION
+            yield True, name, versions[name] + ("" if tested else f"; checked with {runtime.TESTED_VERSION} only")
         else:
-            tested = name != "InvertibleNetworks" or entry[1] == runtime.TESTED_VERSION
-            yield True, name, entry[1] + ("" if tested else f"; checked with {runtime.TESTED_VERSION} only")
+            needed = name not in installation.ONLY_FOR_GPUS
+            yield False if needed else None, name, "not in the project" + ("" if needed else "; only GPUs need it")
 
 
 def _engine() -> Iterator[Line]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import json
 import os
@@ -9,10 +10,13 @@ import signal
 import sys
 import threading
 import warnings
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from . import installation
 from .errors import JuliaError, translated
+from .installation import SETUP_HINT, Installation
 
 if TYPE_CHECKING:
     from .engine import JuliaEngine
@@ -24,8 +28,6 @@ _lock = threading.RLock()
 _engine: JuliaEngine | None = None
 _pid: int | None = None
 _options: dict[str, Any] = {"threads": None, "sysimage": None, "fast": True}
-
-SETUP_HINT = "run `python -m pyinvnets setup`, or `python -m pyinvnets doctor` to see what is missing"
 
 
 def init(*, threads: int | str | None = None, sysimage: str | os.PathLike | None = None, fast: bool = True) -> None:
@@ -72,32 +74,12 @@ def ready() -> bool:
     """Whether Julia could start now without downloading anything, found out without starting it."""
     if _engine is not None:
         return _pid == os.getpid()
-    if importlib.util.find_spec("juliacall") is None or importlib.util.find_spec("pywt") is None:
-        return False
-    found = installation()
-    return found is not None and has_package(found[1], "InvertibleNetworks")
-
-
-def installation() -> tuple[Path, Path] | None:
-    """Julia's executable and project, from the environment variables or as juliapkg resolved them; else `None`."""
-    executable, project = (os.environ.get(f"PYTHON_JULIACALL_{name}") for name in ("EXE", "PROJECT"))
-    if executable and project:
-        found = Path(executable), Path(project)
-        return found if found[0].is_file() and found[1].is_dir() else None
-    if executable or project or importlib.util.find_spec("juliapkg") is None:
-        return None
-    from juliapkg.deps import can_skip_resolve
-
     try:
-        resolved = can_skip_resolve()
-    except (OSError, ValueError, KeyError):
-        return None
-    return (Path(resolved["executable"]), Path(resolved["project"])) if resolved else None
-
-
-def has_package(project: Path, name: str) -> bool:
-    manifest = project / "Manifest.toml"
-    return manifest.is_file() and f"[[deps.{name}]]" in manifest.read_text()
+        _check_python()
+        _usable()
+    except JuliaError:
+        return False
+    return True
 
 
 def _running() -> bool:
@@ -120,15 +102,14 @@ def start() -> JuliaEngine:
                     'multiprocessing.get_context("spawn")'
                 )
             return _engine
-        _check_installation()
-        _set_environment()
-        _engine, _pid = _start(), os.getpid()
+        _check_python()
+        _engine, _pid = _start(None if _running() else _usable()), os.getpid()
         if not _options["fast"]:
             _engine.set_fast(False)
         return _engine
 
 
-def _check_installation() -> None:
+def _check_python() -> None:
     if importlib.util.find_spec("juliacall") is None:
         raise JuliaError('the Julia engine needs the Python package juliacall; write `pip install "juliacall==0.9.34"`')
     if importlib.util.find_spec("pywt") is None:
@@ -136,18 +117,18 @@ def _check_installation() -> None:
             "JOLI.jl, which InvertibleNetworks.jl needs, imports the Python package pywt; write "
             "`pip install PyWavelets`"
         )
-    if _running():
-        return
-    found = installation()
-    if found is None:
-        raise JuliaError(f"Julia is not set up for pyinvnets here; {SETUP_HINT}")
-    if not has_package(found[1], "InvertibleNetworks"):
-        raise JuliaError(f"the Julia project {found[1]} has no InvertibleNetworks; {SETUP_HINT}")
 
 
-def _set_environment() -> None:
-    """juliacall's settings, only where the user has not made them."""
-    wanted = {"PYTHON_JULIAPKG_OFFLINE": "yes"}
+def _usable() -> Installation:
+    """The Julia that was found, with all that the engine needs; else a `JuliaError` that says what is missing."""
+    found = installation.find()
+    installation.check_packages(found)
+    return found
+
+
+def _set_options() -> None:
+    """juliacall's settings, only where the user has not made them; processes started later inherit them."""
+    wanted = {}
     if _options["threads"] is not None:
         wanted["PYTHON_JULIACALL_THREADS"] = str(_options["threads"])
     if _options["sysimage"] is not None:
@@ -159,6 +140,32 @@ def _set_environment() -> None:
         os.environ.setdefault(name, value)
 
 
+@contextlib.contextmanager
+def _location(found: Installation) -> Iterator[None]:
+    """Where Julia is, told to juliacall by its environment variables while it is imported.
+
+    With an executable and a project it leaves juliapkg alone, which would take a lock, write to the project and
+    perhaps install; knowing its library too, newer ones start no other Julia to ask.
+    """
+    told = {"EXE": found.executable, "PROJECT": found.project, "LIB": found.library, "BINDIR": found.bindir}
+    before = {name: os.environ.get(name) for name in (f"PYTHON_JULIACALL_{key}" for key in told)}
+    _set_environment(
+        {name: before[name] or (str(path) if path else None) for name, path in zip(before, told.values(), strict=True)}
+    )
+    try:
+        yield
+    finally:
+        _set_environment(before)
+
+
+def _set_environment(values: Mapping[str, str | None]) -> None:
+    for name, value in values.items():
+        if value is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = value
+
+
 _LOAD = """
 FOLDER in LOAD_PATH || push!(LOAD_PATH, FOLDER)
 any(depot -> isdir(joinpath(depot, "compiled", "v$(VERSION.major).$(VERSION.minor)", "PyInvNets")), DEPOT_PATH) ||
@@ -167,9 +174,16 @@ import PyInvNets
 """
 
 
-def _start() -> JuliaEngine:
+def _start(found: Installation | None) -> JuliaEngine:
+    """The engine in the Julia that was found, or in the one that runs already."""
     interrupt = signal.getsignal(signal.SIGINT)
-    import juliacall
+    _set_options()
+    with _location(found) if found else contextlib.nullcontext():
+        try:
+            import juliacall
+        except Exception as error:  # juliacall raises bare Exceptions, asserts, and what its subprocess failed by
+            said = getattr(error, "stderr", None) or str(error) or type(error).__name__
+            raise JuliaError(f"Julia did not start: {said.strip()}; {SETUP_HINT}") from error
 
     from .engine import JuliaEngine
 

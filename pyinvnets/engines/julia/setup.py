@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import time
 
-from . import runtime
+from . import installation, runtime
+from .resolve import resolve
 
 
 def run() -> None:
@@ -14,32 +15,27 @@ def run() -> None:
     Raises:
         JuliaError: something could not be installed or does not start; the message says what.
     """
-    if os.environ.get("PYTHON_JULIACALL_EXE") and os.environ.get("PYTHON_JULIACALL_PROJECT"):
-        print("Julia: as PYTHON_JULIACALL_EXE and PYTHON_JULIACALL_PROJECT say; nothing is installed")
-    else:
-        _resolve()
-    executable, project = runtime.installation() or (None, None)
-    print(f"Julia {executable}, project {project}")
+    try:
+        found = installation.find()
+        installation.check_packages(found)
+    except runtime.JuliaError as error:
+        if os.environ.get("PYTHON_JULIACALL_EXE") or os.environ.get("PYTHON_JULIACALL_PROJECT"):
+            raise runtime.JuliaError(f"{error}; nothing is installed into a Julia that is named so") from None
+        print("Installing Julia and its packages with juliapkg", flush=True)
+        resolve()
+        found = installation.find()
+    print(f"Julia {found.executable}, project {found.project}, from {found.origin}")
+    started()
+    print('Ready: networks now take engine="julia" by default')
+
+
+def started() -> None:
+    """Start Julia and try a network, and say how long each took."""
     print("Starting, and precompiling what is new: some minutes the first time, seconds later", flush=True)
     start = time.perf_counter()
     engine = runtime.start()
     print(f"InvertibleNetworks.jl {engine.bridge.upstream_version()} runs after {time.perf_counter() - start:.1f} s")
     print(f"A forward and a backward pass: {trial():.2f} s")
-    print('Ready: networks now take engine="julia" by default')
-
-
-def _resolve() -> None:
-    import juliapkg
-
-    print("Installing Julia and its packages with juliapkg")
-    try:
-        juliapkg.resolve()
-    except Exception as error:  # juliapkg raises bare Exceptions
-        raise runtime.JuliaError(
-            "juliapkg could not install Julia and its packages; its own messages are above. With a Julia of your own, "
-            "set PYTHON_JULIACALL_EXE to it and PYTHON_JULIACALL_PROJECT to a project with InvertibleNetworks 2.3.1, "
-            "JOLI 0.9, Flux 0.14 and PythonCall 0.9.34"
-        ) from error
 
 
 def trial() -> float:

@@ -59,8 +59,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_sample(commands)
     _add_log_prob(commands)
 
-    setup = commands.add_parser("setup", help="install Julia and its packages for the Julia engine, and try them")
-    setup.set_defaults(run=_setup)
+    _add_setup(commands)
     doctor = commands.add_parser("doctor", help="report what of the Julia engine is there and usable")
     doctor.set_defaults(run=_doctor)
 
@@ -152,6 +151,27 @@ def _add_train(commands: argparse._SubParsersAction) -> None:
     train.set_defaults(run=_command("train"))
 
 
+_SETUP = """\
+Installs Julia and its packages for the Julia engine, precompiles them and tries a network. Where that is done already
+it takes seconds, the first time ten minutes and more on two cores. `doctor` reports what is there.
+
+With --julia and --project it takes a Julia and a project that are there, and remembers them for this user."""
+
+
+def _add_setup(commands: argparse._SubParsersAction) -> None:
+    setup = commands.add_parser(
+        "setup",
+        help="install Julia and its packages for the Julia engine, and try them",
+        description=_SETUP,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = setup.add_argument
+    add("--julia", metavar="EXE", help="a Julia that is there, for good; with --project")
+    add("--project", metavar="DIR", help="its project, with the packages that pyinvnets needs")
+    add("--forget", action="store_true", help="no longer use the Julia that --julia named")
+    setup.set_defaults(run=_setup, refuse=setup.error)
+
+
 def _add_sample(commands: argparse._SubParsersAction) -> None:
     sample = _on_files(commands, "sample", "draw samples of a trained network", _SAMPLE, _SAMPLE_EXAMPLES)
     add = sample.add_argument
@@ -219,7 +239,9 @@ def _tutorial(options: argparse.Namespace) -> None:
 def _setup(options: argparse.Namespace) -> None:
     from .engines.julia import setup
 
-    setup.run()
+    if (options.julia is None) != (options.project is None):
+        options.refuse("--julia and --project go together")
+    setup.run(options.julia, options.project, options.forget)
 
 
 def _doctor(options: argparse.Namespace) -> int:

@@ -11,10 +11,12 @@ import sysconfig
 from collections.abc import Iterator
 
 from . import installation, runtime
+from .errors import JuliaError
 from .installation import Installation
 from .setup import trial
+from .versions import TRIED, is_tried_julia, remark
 
-PACKAGES = ("InvertibleNetworks", "JOLI", "Flux", "NNlib", "PythonCall", "CUDA", "cuDNN")
+PACKAGES = (*installation.requirements()["packages"], "PythonCall", "CUDA")
 
 Line = tuple[bool | None, str, str]
 """Good, bad or neither; what it is about; what was found and how to mend it."""
@@ -40,7 +42,7 @@ def _installed() -> Iterator[Line]:
     yield from _python()
     try:
         found = installation.find()
-    except runtime.JuliaError as error:
+    except JuliaError as error:
         yield False, "Julia", str(error)
     else:
         yield from _julia(found)
@@ -49,13 +51,14 @@ def _installed() -> Iterator[Line]:
 def _python() -> Iterator[Line]:
     yield True, "Python", f"{platform.python_version()}, numpy {importlib.metadata.version('numpy')}"
     for module, distribution, mend in (
-        ("juliacall", "juliacall", 'pip install "juliacall==0.9.34"'),
+        ("juliacall", "juliacall", f"pip install juliacall=={TRIED['juliacall'][-1]}"),
         ("pywt", "PyWavelets", "pip install PyWavelets (JOLI.jl imports it)"),
     ):
         if importlib.util.find_spec(module) is None:
             yield False, module, f"write `{mend}`"
         else:
-            yield True, module, f"{distribution} {importlib.metadata.version(distribution)}"
+            version = importlib.metadata.version(distribution)
+            yield True, module, f"{distribution} {version}{remark(distribution, version)}"
     shared = bool(sysconfig.get_config_var("Py_ENABLE_SHARED"))
     yield None, "shared libpython", "yes" if shared else "no; not needed, since Julia runs inside Python"
 
@@ -63,23 +66,25 @@ def _python() -> Iterator[Line]:
 def _julia(found: Installation) -> Iterator[Line]:
     try:
         done = subprocess.run([found.executable, "--version"], capture_output=True, text=True, timeout=60, check=True)
-        yield True, "Julia", f"{done.stdout.strip()}, {found.executable} (from {found.origin})"
+        version = done.stdout.split()[-1] if done.stdout.strip() else "unknown"
+        tried = "" if is_tried_julia(version) else remark("Julia", version)
+        yield True, "Julia", f"{version}{tried}, {found.executable} (from {found.origin})"
     except (OSError, subprocess.SubprocessError) as error:
         yield False, "Julia", f"{found.executable} does not run ({error}); run `python -m pyinvnets setup`"
     writable = os.access(found.project, os.W_OK)
     yield None, "project", f"{found.project}, {'can' if writable else 'cannot'} be written"
     yield from _packages(installation.package_versions(found.project))
-    try:
-        installation.check_packages(found)
-    except runtime.JuliaError as error:
-        yield False, "packages", str(error)
+    if importlib.util.find_spec("juliacall") is not None:
+        try:
+            installation.check_packages(found)
+        except JuliaError as error:
+            yield False, "packages", str(error)
 
 
 def _packages(versions: dict[str, str]) -> Iterator[Line]:
     for name in PACKAGES:
         if name in versions:
-            tested = name != "InvertibleNetworks" or versions[name] == runtime.TESTED_VERSION
-            yield True, name, versions[name] + ("" if tested else f"; checked with {runtime.TESTED_VERSION} only")
+            yield True, name, versions[name] + remark(name, versions[name])
         else:
             needed = name not in installation.ONLY_FOR_GPUS
             yield False if needed else None, name, "not in the project" + ("" if needed else "; only GPUs need it")

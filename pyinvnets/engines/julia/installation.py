@@ -12,15 +12,18 @@ import importlib.util
 import json
 import os
 import re
+import shlex
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from . import settings
 from .errors import JuliaError
 
 SETUP_HINT = "run `python -m pyinvnets setup`, or `python -m pyinvnets doctor` to see what is missing"
 REQUIREMENTS = Path(__file__).parents[2] / "juliapkg.json"
 ONLY_FOR_GPUS = {"cuDNN"}
+JULIAPKG = "juliapkg"
 
 
 @dataclass(frozen=True)
@@ -33,17 +36,35 @@ class Installation:
     library: Path | None = None
     bindir: Path | None = None
 
+    @property
+    def is_juliapkgs(self) -> bool:
+        return self.origin == JULIAPKG
+
 
 def find() -> Installation:
-    """The Julia of the environment variables, else the one that juliapkg resolved.
+    """The Julia of the environment variables, else the remembered one, else the one that juliapkg resolved.
 
     Raises:
         JuliaError: there is none; the message says what is missing.
     """
-    found = _in_environment() or _by_juliapkg()
+    found = named() or _by_juliapkg()
     if found is None:
         raise JuliaError(f"Julia is not set up for pyinvnets here; {SETUP_HINT}")
     return found
+
+
+def named() -> Installation | None:
+    """The Julia that the user named, by the environment variables or to `setup`; nothing is installed into it."""
+    return in_environment() or _remembered()
+
+
+def is_complete() -> bool:
+    """Whether there is a Julia, and its project has what the engine needs."""
+    try:
+        check_packages(find())
+    except JuliaError:
+        return False
+    return True
 
 
 def check_packages(found: Installation) -> None:
@@ -55,13 +76,32 @@ def check_packages(found: Installation) -> None:
     versions = package_versions(found.project)
     missing = [name for name in needed_packages() if name not in versions]
     if missing:
-        raise JuliaError(f"the Julia project {found.project} has no {', '.join(missing)}; {SETUP_HINT}")
+        raise JuliaError(f"the Julia project {found.project} has no {', '.join(missing)}; {_mend(found, missing)}")
     juliacall = importlib.metadata.version("juliacall")
     if versions["PythonCall"] != juliacall:
         raise JuliaError(
             f"the Julia project {found.project} has PythonCall {versions['PythonCall']}, which works with juliacall of "
-            f"that version only, and {juliacall} is installed; {SETUP_HINT}"
+            f"that version only, and {juliacall} is installed; {_mend(found, ['PythonCall'])}"
         )
+
+
+def _mend(found: Installation, names: list[str]) -> str:
+    if found.is_juliapkgs:
+        return SETUP_HINT
+    command = [str(found.executable), f"--project={found.project}", "-e", _adding(names)]
+    return f"write `{shlex.join(command)}`"
+
+
+def _adding(names: list[str]) -> str:
+    """The Julia code that adds packages to a project, in the versions that pyinvnets asks for."""
+    packages = requirements()["packages"]
+    packages["PythonCall"] = {"version": importlib.metadata.version("juliacall")}
+    specs = []
+    for name in names:
+        keys = [f'{key}="{packages[name][key]}"' for key in ("url", "rev", "version") if key in packages[name]]
+        name_first = ", ".join([f'name="{name}"', *keys])
+        specs.append(f"Pkg.PackageSpec(; {name_first})")
+    return f"import Pkg; Pkg.add([{', '.join(specs)}])"
 
 
 def requirements() -> dict:
@@ -85,7 +125,7 @@ def package_versions(project: Path) -> dict[str, str]:
     return versions
 
 
-def _in_environment() -> Installation | None:
+def in_environment() -> Installation | None:
     executable, project = (os.environ.get(f"PYTHON_JULIACALL_{name}") for name in ("EXE", "PROJECT"))
     if not executable and not project:
         return None
@@ -93,6 +133,17 @@ def _in_environment() -> Installation | None:
         given, other = ("EXE", "PROJECT") if executable else ("PROJECT", "EXE")
         raise JuliaError(f"PYTHON_JULIACALL_{given} is set and PYTHON_JULIACALL_{other} is not; set both, or none")
     return located(executable, project, "PYTHON_JULIACALL_EXE and PYTHON_JULIACALL_PROJECT")
+
+
+def _remembered() -> Installation | None:
+    paths = settings.remembered()
+    if not paths:
+        return None
+    origin = f"{settings.file()}, which `python -m pyinvnets setup --forget` removes"
+    library, bindir = (Path(paths[name]) if name in paths else None for name in ("library", "bindir"))
+    known = library is not None and library.is_file()  # it moves where Julia is updated in place
+    found = located(paths["executable"], paths["project"], origin)
+    return replace(found, library=library, bindir=bindir) if known else found
 
 
 def located(executable: str, project: str, origin: str) -> Installation:
@@ -103,10 +154,10 @@ def located(executable: str, project: str, origin: str) -> Installation:
     """
     program = shutil.which(executable)
     if program is None:
-        raise JuliaError(f"{executable} is no program, but Julia by {origin}")
+        raise JuliaError(f"{executable} is no program, but is Julia according to {origin}")
     if not Path(project).is_dir():
-        raise JuliaError(f"{project} is no folder, but Julia's project by {origin}")
-    return Installation(Path(program), Path(project), origin)
+        raise JuliaError(f"{project} is no folder, but is Julia's project according to {origin}")
+    return Installation(Path(program).absolute(), Path(project).absolute(), origin)
 
 
 def _by_juliapkg() -> Installation | None:
@@ -129,6 +180,6 @@ def _by_juliapkg() -> Installation | None:
         if shutil.which(notes["executable"]) is None:
             return None
         paths = (Path(notes[name]) if name in notes else None for name in ("libjulia", "bindir"))  # not in older ones
-        return Installation(Path(notes["executable"]), Path(STATE["project"]), "juliapkg", *paths)
+        return Installation(Path(notes["executable"]), Path(STATE["project"]), JULIAPKG, *paths)
     except Exception as error:  # its notes cannot be read, or a setting of it is wrong: it raises bare Exceptions
         raise JuliaError(f"what juliapkg set up cannot be read ({error}); {SETUP_HINT}") from error

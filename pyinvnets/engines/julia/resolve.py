@@ -63,7 +63,7 @@ def _resolve(project: Path, julia: Path) -> None:
     if not julia.exists():
         begun.touch()
     juliapkg.resolve()
-    if not _complete():  # juliapkg goes by its notes, which an interrupted update leaves behind
+    if not installation.is_complete():  # juliapkg goes by its notes, which an interrupted update leaves behind
         juliapkg.resolve(force=True)
     begun.unlink(missing_ok=True)
 
@@ -72,14 +72,6 @@ def _cut_off(begun: Path, project: Path) -> bool:
     """Whether an earlier setup ended while it installed Julia itself: juliapkg writes Project.toml after that."""
     written = project / "Project.toml"
     return begun.exists() and not (written.exists() and written.stat().st_mtime_ns >= begun.stat().st_mtime_ns)
-
-
-def _complete() -> bool:
-    try:
-        installation.check_packages(installation.find())
-    except JuliaError:
-        return False
-    return True
 
 
 def cause(error: Exception, said: str = "") -> str:

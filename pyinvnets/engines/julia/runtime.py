@@ -17,12 +17,12 @@ from typing import TYPE_CHECKING, Any
 from . import installation
 from .errors import JuliaError, translated
 from .installation import SETUP_HINT, Installation
+from .versions import TRIED, is_tried_julia
 
 if TYPE_CHECKING:
     from .engine import JuliaEngine
 
-TESTED_VERSION = "2.3.1"
-"""The version of InvertibleNetworks.jl that this engine was run and checked with."""
+TESTED_VERSION = TRIED["InvertibleNetworks"][-1]
 
 _lock = threading.RLock()
 _engine: JuliaEngine | None = None
@@ -76,10 +76,9 @@ def ready() -> bool:
         return _pid == os.getpid()
     try:
         _check_python()
-        _usable()
     except JuliaError:
         return False
-    return True
+    return installation.is_complete()
 
 
 def _running() -> bool:
@@ -87,8 +86,11 @@ def _running() -> bool:
     return juliacall is not None and juliacall.CONFIG["inited"]
 
 
-def start() -> JuliaEngine:
+def start(found: Installation | None = None) -> JuliaEngine:
     """The engine, starting Julia at the first call.
+
+    Args:
+        found: the Julia to start, by default the one that `installation.find` finds.
 
     Raises:
         JuliaError: Julia or a package that it needs is missing, or this is a forked child of a process that used it.
@@ -103,7 +105,7 @@ def start() -> JuliaEngine:
                 )
             return _engine
         _check_python()
-        _engine, _pid = _start(None if _running() else _usable()), os.getpid()
+        _engine, _pid = _start(None if _running() else found or _usable()), os.getpid()
         if not _options["fast"]:
             _engine.set_fast(False)
         return _engine
@@ -111,7 +113,8 @@ def start() -> JuliaEngine:
 
 def _check_python() -> None:
     if importlib.util.find_spec("juliacall") is None:
-        raise JuliaError('the Julia engine needs the Python package juliacall; write `pip install "juliacall==0.9.34"`')
+        newest = f"juliacall=={TRIED['juliacall'][-1]}"
+        raise JuliaError(f"the Julia engine needs the Python package juliacall; write `pip install {newest}`")
     if importlib.util.find_spec("pywt") is None:
         raise JuliaError(
             "JOLI.jl, which InvertibleNetworks.jl needs, imports the Python package pywt; write "
@@ -195,6 +198,7 @@ def _start(found: Installation | None) -> JuliaEngine:
     except juliacall.JuliaError as error:
         cause = translated(error)
         raise JuliaError(f"the Julia engine did not load: {cause}; {SETUP_HINT}") from cause
+    check_julia(str(jl.seval("string(VERSION)")))
     check_version(str(module.upstream_version()))
     return JuliaEngine(module)
 
@@ -218,3 +222,17 @@ def check_version(found: str) -> None:
             UserWarning,
             stacklevel=2,
         )
+
+
+def check_julia(version: str) -> None:
+    """Warn where Julia is of another minor version than those that this engine was tried with."""
+    if not is_tried_julia(version):
+        tried = " and ".join(TRIED["Julia"])
+        warnings.warn(f"this is Julia {version}; pyinvnets was tried with {tried} only", UserWarning, stacklevel=2)
+
+
+def library() -> tuple[Path, Path]:
+    """Where libjulia and the programs of the Julia that runs lie."""
+    import juliacall
+
+    return Path(juliacall.CONFIG["libpath"]), Path(str(juliacall.Main.seval("Sys.BINDIR")))

@@ -6,89 +6,19 @@ Julia's start is the one step that is left out; test_setup_with_julia.py has it.
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
+from julia_user import DOCTOR, READY, SETUP, User, failure_of
 from processes import ROOT
 
-HERE = Path(__file__).parent
-SETUP = """
-import sys
-from pyinvnets.__main__ import main
-from pyinvnets.engines.julia import setup
-setup.started = lambda: print("STARTED")
-sys.exit(main(["setup"]))
-"""
-DOCTOR = """
-import sys
-from pyinvnets.__main__ import main
-sys.exit(main(["doctor"]))
-"""
-READY = "from pyinvnets.engines import julia; print(julia.ready())"
 NEEDED = ("InvertibleNetworks", "JOLI", "Flux", "NNlib", "PrecompileTools", "PythonCall")
-
-
-class User:
-    """A home and a virtual environment of its own, with the packages of this one, and Julia's stand-in."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.environment_folder = folder / "venv"
-        subprocess.run([sys.executable, "-m", "venv", "--without-pip", self.environment_folder], check=True)
-        version = f"python{sys.version_info.major}.{sys.version_info.minor}"
-        packages = self.environment_folder / "lib" / version / "site-packages"
-        (packages / "borrowed.pth").write_text("\n".join(p for p in sys.path if p.endswith("-packages")))
-        self.julia = folder / "julia"
-        self.julia.write_text(f'#!/bin/sh\nexec "{sys.executable}" "{ROOT / "tests" / "julia_stand_in.py"}" "$@"\n')
-        self.julia.chmod(0o755)
-        self.environment = {k: v for k, v in os.environ.items() if not k.startswith(("PYTHON", "JULIA", "PYINVNETS"))}
-        self.environment |= {
-            "HOME": str(folder),
-            "XDG_CONFIG_HOME": str(folder / "config"),
-            "PYTHON_JULIAPKG_EXE": str(self.julia),
-            "PYTHONPATH": str(ROOT),
-        }
-
-    @property
-    def project(self) -> Path:
-        return Path(self.environment.get("PYTHON_JULIAPKG_PROJECT", self.environment_folder / "julia_env"))
-
-    def begin(self, code: str, **environment: str) -> subprocess.Popen:
-        return subprocess.Popen(
-            [self.environment_folder / "bin" / "python", "-c", code],
-            cwd=self.folder,
-            env=self.environment | environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-
-    def run(self, code: str, **environment: str) -> subprocess.CompletedProcess:
-        process = self.begin(code, **environment)
-        output, errors = process.communicate(timeout=60)
-        return subprocess.CompletedProcess(process.args, process.returncode, output, errors)
-
-    def gets_to_the_end(self) -> None:
-        done = self.run(SETUP)
-        assert done.returncode == 0 and "STARTED" in done.stdout, done.stdout + done.stderr
-        assert self.run(READY).stdout == "True\n"
 
 
 @pytest.fixture
 def user(tmp_path):
     return User(tmp_path)
-
-
-def fails(done: subprocess.CompletedProcess) -> str:
-    """The one message of a setup that failed."""
-    assert done.returncode == 1, done.stdout + done.stderr
-    assert "Traceback" not in done.stderr and "STARTED" not in done.stdout
-    (message,) = [line for line in done.stderr.splitlines() if line.startswith("pyinvnets setup:")]
-    return message
 
 
 def test_from_nothing_to_the_start(user):
@@ -108,7 +38,7 @@ def test_doctor_and_auto_know_what_juliapkg_resolved(user):
     user.gets_to_the_end()
     doctor = user.run(DOCTOR)
     assert doctor.returncode == 1 and "Traceback" not in doctor.stderr, doctor.stderr
-    assert "julia version 1.10.8" in doctor.stdout and "(from juliapkg)" in doctor.stdout
+    assert "1.10.8, " in doctor.stdout and "(from juliapkg)" in doctor.stdout
     assert str(user.project) in doctor.stdout and "does not start: Julia did not start" in doctor.stdout
     auto = user.run("import pyinvnets as inv\ntry: inv.ActNorm(2)\nexcept inv.JuliaError as error: print(error)")
     assert "Julia did not start" in auto.stdout, auto.stderr
@@ -142,7 +72,7 @@ def test_what_is_set_up_from_one_folder_is_so_in_another(user):
     ],
 )
 def test_julias_own_failure(user, failure, words):
-    message = fails(user.run(SETUP, STAND_IN_FAILURE=failure))
+    message = failure_of(user.run(SETUP, STAND_IN_FAILURE=failure))
     assert words in message and "Stacktrace" not in message and "setup` again" in message
     assert user.run(READY).stdout == "False\n"
     user.gets_to_the_end()
@@ -152,20 +82,20 @@ def test_no_network(user):
     """Nothing listens at that port, and there is no Julia to be had without it."""
     julia = user.environment.pop("PYTHON_JULIAPKG_EXE")
     path = {"PATH": "/usr/bin:/bin", "https_proxy": "http://127.0.0.1:9"}
-    assert "there is no network" in fails(user.run(SETUP, **path))
+    assert "there is no network" in failure_of(user.run(SETUP, **path))
     user.environment["PYTHON_JULIAPKG_EXE"] = julia
     user.gets_to_the_end()
 
 
 def test_told_to_stay_offline(user):
     del user.environment["PYTHON_JULIAPKG_EXE"]
-    message = fails(user.run(SETUP, PATH="/usr/bin:/bin", PYTHON_JULIAPKG_OFFLINE="yes"))
+    message = failure_of(user.run(SETUP, PATH="/usr/bin:/bin", PYTHON_JULIAPKG_OFFLINE="yes"))
     assert "could not find Julia" in message
 
 
 def test_a_folder_that_cannot_be_made(user):
     (user.folder / "file").write_text("")
-    message = fails(user.run(SETUP, PYTHON_JULIAPKG_PROJECT=str(user.folder / "file" / "project")))
+    message = failure_of(user.run(SETUP, PYTHON_JULIAPKG_PROJECT=str(user.folder / "file" / "project")))
     assert "Not a directory" in message and str(user.folder / "file") in message
     user.gets_to_the_end()
 
@@ -176,18 +106,18 @@ def test_a_full_disk(user):
     project.mkdir()
     (project / "Project.toml").symlink_to("/dev/full")
     user.environment["PYTHON_JULIAPKG_PROJECT"] = str(project)
-    assert "the disk is full" in fails(user.run(SETUP))
+    assert "the disk is full" in failure_of(user.run(SETUP))
     (project / "Project.toml").unlink()
     user.gets_to_the_end()
 
 
 def test_a_wrong_setting_of_juliapkg(user):
-    message = fails(user.run(SETUP, PYTHON_JULIAPKG_PROJECT="here"))
+    message = failure_of(user.run(SETUP, PYTHON_JULIAPKG_PROJECT="here"))
     assert "PYTHON_JULIAPKG_PROJECT must be an absolute path" in message
 
 
 def test_a_julia_that_is_none(user):
-    message = fails(user.run(SETUP, PYTHON_JULIAPKG_EXE="/bin/false"))
+    message = failure_of(user.run(SETUP, PYTHON_JULIAPKG_EXE="/bin/false"))
     assert "/bin/false is not a Julia executable" in message
 
 

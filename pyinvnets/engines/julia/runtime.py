@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from . import installation
+from .caches import own_depots
 from .errors import JuliaError, translated
 from .installation import SETUP_HINT, Installation
 from .versions import TRIED, is_tried_julia
@@ -169,12 +170,19 @@ def _set_environment(values: Mapping[str, str | None]) -> None:
             os.environ[name] = value
 
 
-_LOAD = """
-FOLDER in LOAD_PATH || push!(LOAD_PATH, FOLDER)
-any(depot -> isdir(joinpath(depot, "compiled", "v$(VERSION.major).$(VERSION.minor)", "PyInvNets")), DEPOT_PATH) ||
-    println(stderr, "pyinvnets: precompiling its Julia side, about a minute, this once")
-import PyInvNets
-"""
+def _load(jl: Any) -> Any:
+    """The Julia package PyInvNets, compiled first where it is new."""
+    folder = julia_folder()
+    depots = own_depots([Path(depot) for depot in str(jl.seval("join(DEPOT_PATH, '\\n')")).split("\n")], folder)
+    jl.seval(Path(__file__).with_name("load.jl").read_text())
+    told = ", ".join(_literal(str(depot)) for depot in depots)
+    jl.seval(f"LoadPyInvNets.load({_literal(str(folder))}, String[{told}])")
+    return jl.seval("import PyInvNets; PyInvNets")
+
+
+def _literal(text: str) -> str:
+    """The text as Julia code; to pass it as an argument would have Julia compile for it at every start."""
+    return json.dumps(text).replace("$", "\\$")
 
 
 def _start(found: Installation | None) -> JuliaEngine:
@@ -193,8 +201,7 @@ def _start(found: Installation | None) -> JuliaEngine:
     _keep_control_c(interrupt)
     jl = juliacall.Main
     try:
-        jl.seval(_LOAD.replace("FOLDER", json.dumps(str(julia_folder())).replace("$", "\\$")))
-        module = jl.PyInvNets
+        module = _load(jl)
     except juliacall.JuliaError as error:
         cause = translated(error)
         raise JuliaError(f"the Julia engine did not load: {cause}; {SETUP_HINT}") from cause

@@ -19,7 +19,7 @@ from updates import noise, updating
 
 import pyinvnets as inv
 from pyinvnets.engines import julia
-from pyinvnets.engines.julia.engine import description
+from pyinvnets.engines.julia.bridge import description
 
 CASES = {
     "tutorial: 1x1x2, batch 150, L=1, K=10, 16 hidden": ((1, 1, 2, 150), (2, 16, 1, 10), {}),

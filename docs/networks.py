@@ -12,8 +12,10 @@ from pathlib import Path
 import numpy as np
 
 import pyinvnets as inv
-from pyinvnets import composite, flux, layers, networks, reversal
-from pyinvnets.cases import CASES, Run, as_tuple
+from pyinvnets import networks
+from pyinvnets.networks import compose, flux
+from pyinvnets.networks.reverse import _Reversed
+from pyinvnets.validation.cases import CASES, Run, as_tuple
 
 FILE = Path(__file__).with_suffix(".md")
 UPSTREAM = "https://github.com/slimgroup/InvertibleNetworks.jl/blob/daa2ea9aaf4b9af1329e5c2bee32ec41fcf6e742/"
@@ -24,19 +26,25 @@ Written by `python docs/networks.py` from the classes' declarations and docstrin
 
 All take `engine=` and `seed=` as well, but for those that are made of networks, and are in `pyinvnets` itself. Arrays
 have Julia's shape and memory order. «A small forward» is what `forward` takes and gives in one small case of
-`pyinvnets/cases.py`; `lgdet` is the log-determinant, a float. `inverse` goes the other way, and `backward` takes
-gradients and results of `forward`; `help(pyinvnets.NetworkGlow.backward)` says more. The name links to upstream's
+`pyinvnets/validation/cases.py`; `lgdet` is the log-determinant, a float. `inverse` goes the other way, and `backward`
+takes gradients and results of `forward`; `help(pyinvnets.NetworkGlow.backward)` says more. The name links to upstream's
 source. `print(G.summary(X.shape))` shows a network layer by layer: output shapes, parameters, memory.
 """
 HEADER = "| name | constructor | arrays and parameters | a small forward | engines | source |\n" + "| --- " * 6 + "|"
 
 
-def kinds(module) -> list[type]:
-    return [kind for kind in vars(module).values() if isinstance(kind, type) and is_declared(kind, module)]
+def kinds() -> dict[str, list[type]]:
+    """The layers and networks under the titles of their sections."""
+    found = {"Layers": [], "Networks": [], "Made of networks": [], "Of Flux": []}
+    for kind in vars(networks).values():
+        if isinstance(kind, type):
+            found[title(kind)].append(kind)
+    return found
 
 
-def is_declared(kind: type, module) -> bool:
-    return kind.__module__ == module.__name__ and "upstream" in vars(kind) and not kind.__name__.startswith("_")
+def title(kind: type) -> str:
+    made_of = {compose.__name__: "Made of networks", flux.__name__: "Of Flux"}
+    return made_of.get(kind.__module__, "Networks" if kind.__name__.startswith("Network") else "Layers")
 
 
 def one_line(text: str) -> str:
@@ -107,7 +115,7 @@ def reverse_row() -> str:
     doc = inspect.getdoc(inv.reverse)
     described = one_line(doc.split("\n\n")[0])
     shapes = small_forward("reverse(ActNorm)")
-    upstream = reversal._Reversed.upstream
+    upstream = _Reversed.upstream
     return row(
         "reverse", upstream, signature(inv.reverse, "reverse"), described, shapes, engines(doc), "upstream's own."
     )
@@ -119,15 +127,9 @@ def purposes(found: list[type]) -> str:
 
 def text() -> str:
     parts = [OPENING]
-    for title, module in (
-        ("Layers", layers),
-        ("Networks", networks),
-        ("Made of networks", composite),
-        ("Of Flux", flux),
-    ):
-        found = kinds(module)
-        rows = [*map(kind_row, found), *([reverse_row()] if module is composite else [])]
-        parts.append("\n".join([f"## {title}\n", purposes(found), "", HEADER, *rows, ""]))
+    for heading, found in kinds().items():
+        rows = [*map(kind_row, found), *([reverse_row()] if heading == "Made of networks" else [])]
+        parts.append("\n".join([f"## {heading}\n", purposes(found), "", HEADER, *rows, ""]))
     return "\n".join(parts)
 
 

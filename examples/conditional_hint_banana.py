@@ -14,7 +14,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 import pyinvnets as inv
-from pyinvnets.tutorial import energy_distance
+from pyinvnets.cli.tutorial import energy_distance
 
 rng = np.random.default_rng(1)
 A, noise = np.array([[0.5, 0.0], [0.0, 0.05]], np.float32), 0.2

@@ -12,7 +12,7 @@ import numpy as np
 from tqdm import tqdm
 
 import pyinvnets as inv
-from pyinvnets.tutorial import energy_distance
+from pyinvnets.cli.tutorial import energy_distance
 
 # The network: four times an ActNorm and a HINT layer whose blocks are dense, that is 1x1 convolutions.
 n_in, n_hidden, depth = 2, 64, 4

@@ -3,9 +3,15 @@
 Importing this starts no Julia; the Julia engine starts at its first use.
 """
 
-from .activations import (
+from ._version import __version__
+from .engines import use_engine
+from .engines.julia import JuliaError, init
+from .engines.julia.device_array import DeviceArray
+from .engines.julia.gpu import cpu, gpu, gpu_available
+from .functions import (
     ExpClampLayer,
     GaLUlayer,
+    Haar_squeeze,
     HaarLayer,
     LeakyReLUlayer,
     ReLUlayer,
@@ -13,15 +19,6 @@ from .activations import (
     Sigmoid2Layer,
     SigmoidLayer,
     WaveletLayer,
-)
-from .bson import load_bson
-from .composite import Sequential, SummarizedNet
-from .devices import DeviceArray, cpu, gpu, gpu_available
-from .engines import use_engine
-from .engines.julia import JuliaError, init
-from .flux import FluxBlock
-from .functions import (
-    Haar_squeeze,
     grad_log_likelihood,
     grad_mse,
     invHaar_unsqueeze,
@@ -36,9 +33,7 @@ from .functions import (
     wavelet_squeeze,
     wavelet_unsqueeze,
 )
-from .history import History
-from .jacobians import Jacobian
-from .layers import (
+from .networks import (
     ActNorm,
     AffineLayer,
     ConditionalLayerGlow,
@@ -49,10 +44,9 @@ from .layers import (
     CouplingLayerGlow,
     CouplingLayerHINT,
     CouplingLayerIRIM,
+    FluxBlock,
     HyperbolicLayer,
-    ResidualBlock,
-)
-from .networks import (
+    Jacobian,
     NetworkConditionalGlow,
     NetworkConditionalHINT,
     NetworkGlow,
@@ -60,15 +54,19 @@ from .networks import (
     NetworkLoop,
     NetworkMultiScaleConditionalHINT,
     NetworkMultiScaleHINT,
+    ResidualBlock,
+    Sequential,
+    SummarizedNet,
+    reverse,
 )
-from .optimisers import SGD, Adam, AdamW, CosineDecay, ExponentialDecay
-from .parameters import Parameter, clear_grad, get_params, named_params, set_params
-from .reversal import reverse
-from .training import fit
+from .networks.base.parameters import Parameter, clear_grad, get_params, named_params, set_params
+from .storage.bson import load_bson
+from .storage.weights import load, save
+from .training.fit import fit
+from .training.history import History
+from .training.optimisers import SGD, Adam, AdamW
+from .training.schedules import CosineDecay, ExponentialDecay
 from .vectors import VectorFlow
-from .weights import load, save
-
-__version__ = "0.1.0"
 
 __all__ = [
     "SGD",
@@ -114,6 +112,7 @@ __all__ = [
     "SummarizedNet",
     "VectorFlow",
     "WaveletLayer",
+    "__version__",
     "clear_grad",
     "cpu",
     "fit",

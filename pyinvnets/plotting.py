@@ -7,7 +7,7 @@ Two-dimensional samples have Julia's shape, `(1, 1, 2, n_samples)`, images `(nx,
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from statistics import NormalDist
 from typing import TYPE_CHECKING
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from matplotlib.axes import Axes
+
 
 TARGET, GENERATED, LATENT = "tab:blue", "tab:orange", "black"
 

@@ -14,9 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from . import constructors as check
-from .optimisers import CosineDecay
-from .parameters import named_params
+from .networks.base import arguments as check
+from .networks.base.parameters import named_params
+from .training.schedules import CosineDecay
 from .vectors import VectorFlow
 
 try:
@@ -34,10 +34,13 @@ except ImportError:
     raise ImportError("pyinvnets.sklearn needs scikit-learn 1.6; write pip install 'pyinvnets[sklearn]'") from None
 
 _DTYPES = [np.float64, np.float32]
+
 _CLIP = 5.0
 """The largest norm of the gradient: else a rare row far away undoes many updates."""
+
 _DRAWS = 200
 """How many samples a prediction is the mean of."""
+
 _BATCH = 100_000
 """How many go through a flow at once, which bounds memory."""
 

@@ -12,18 +12,21 @@ from typing import Any
 
 import numpy as np
 
-from . import density
-from .composite import SummarizedNet
-from .invertible import Invertible, OneLane
-from .lanes import Conditional, TwoLanes
-from .parameters import clear_grad, get_params, set_params
+from .arrays.latents import by_sample, from_samples
+from .networks.base import density
+from .networks.base.conditional import Conditional
+from .networks.base.flow import OneLane
+from .networks.base.layer import Invertible
+from .networks.base.pair import TwoLanes
+from .networks.base.parameters import clear_grad, get_params, set_params
+from .networks.compose import SummarizedNet
 
 try:
     import torch
+    from torch import Tensor, nn
+    from torch.autograd.function import once_differentiable
 except ImportError:
     raise ImportError("pyinvnets.torch needs PyTorch; write pip install 'pyinvnets[torch]'") from None
-from torch import Tensor, nn
-from torch.autograd.function import once_differentiable
 
 
 class FlowModule(nn.Module):
@@ -251,13 +254,13 @@ class FlowModule(nn.Module):
 
     def _rows(self, Z: np.ndarray, samples: int) -> Tensor:
         """A latent as a tensor with a row for each sample."""
-        return _tensor(density.by_sample(Z, samples, self.network._splits) if self._by_sample else Z)
+        return _tensor(by_sample(Z, samples, self.network._splits) if self._by_sample else Z)
 
     def _latent(self, rows: Tensor, size: tuple[int, ...]) -> np.ndarray:
         """The inverse of `_rows`, for data of image size `size`."""
         if not self._by_sample:
             return _array(rows)
-        flat, space = density.from_samples(_array(rows), self.network._splits), self.network._latent
+        flat, space = from_samples(_array(rows), self.network._splits), self.network._latent
         return flat if space.vector else flat.reshape((*size, space.channels, len(rows)), order="F")
 
     # Parameters

@@ -6,13 +6,14 @@ from typing import Any
 
 import numpy as np
 
-from .activations import ActivationFunction, Sigmoid2Layer
-from .arrays import Space
-from .history import History
-from .invertible import Invertible, OneLane
-from .lanes import Conditional
-from .networks import NetworkConditionalGlow, NetworkGlow
-from .training import fit
+from .arrays.spec import Space
+from .functions.activations import ActivationFunction, Sigmoid2Layer
+from .networks.base.conditional import Conditional
+from .networks.base.flow import OneLane
+from .networks.base.layer import Invertible
+from .networks.glow import NetworkConditionalGlow, NetworkGlow
+from .training.fit import fit
+from .training.history import History
 
 
 class VectorFlow:

@@ -9,7 +9,7 @@ import pytest
 from comparison import assert_close
 
 import pyinvnets as inv
-from pyinvnets.cases import CASES, Run, as_tuple
+from pyinvnets.validation.cases import CASES, Run, as_tuple
 
 ON_THE_CPU = "NetworkLoop", "NetworkMultiScaleHINT"
 """Networks that cannot be on a GPU."""

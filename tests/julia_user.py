@@ -12,8 +12,9 @@ from processes import ROOT
 SETUP = """
 import sys
 from pathlib import Path
-from pyinvnets.__main__ import main
-from pyinvnets.engines.julia import runtime, setup
+from pyinvnets.cli.main import main
+from pyinvnets.cli import setup
+from pyinvnets.engines.julia import runtime
 setup.started = lambda found: print("STARTED")
 runtime.library = lambda: (Path("/stand-in/lib/libjulia.so"), Path("/stand-in/bin"))
 sys.exit(main(["setup", *sys.argv[1:]]))
@@ -21,7 +22,7 @@ sys.exit(main(["setup", *sys.argv[1:]]))
 """All of `setup` but Julia's start."""
 DOCTOR = """
 import sys
-from pyinvnets.__main__ import main
+from pyinvnets.cli.main import main
 sys.exit(main(["doctor"]))
 """
 READY = "from pyinvnets.engines import julia; print(julia.ready())"

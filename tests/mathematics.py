@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from pyinvnets.cases import as_tuple
+from pyinvnets.validation.cases import as_tuple
 
 
 def forward(network, X):

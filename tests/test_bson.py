@@ -6,9 +6,10 @@ import contextlib
 
 import numpy as np
 import pytest
+from golden_files import FOLDER, Golden
 
 import pyinvnets as inv
-from pyinvnets.golden_cases import CASES, FOLDER, Golden
+from pyinvnets.validation.golden import CASES
 
 FILE = FOLDER / "glow_1d.bson"
 """What Julia wrote by `save_params` from the case `glow_1d`."""

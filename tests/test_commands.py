@@ -19,8 +19,8 @@ import pytest
 from processes import ROOT
 
 import pyinvnets as inv
-from pyinvnets.__main__ import main
-from pyinvnets.expressions import parse
+from pyinvnets.cli.main import main
+from pyinvnets.storage.expressions import parse
 
 RNG = np.random.default_rng(0)
 BANANA = inv.sample_banana(2000, seed=1, engine="numpy").T.reshape(-1, 2)
@@ -204,7 +204,7 @@ class TestLayouts:
     def test_a_file_is_mapped(self, monkeypatch):
         """Of a float32 file `fit` gets the memory map itself, not a copy in memory."""
         seen = []
-        monkeypatch.setattr("pyinvnets.commands.fit", lambda G, X, **_: seen.append(X) or inv.History())
+        monkeypatch.setattr("pyinvnets.cli.commands.fit", lambda G, X, **_: seen.append(X) or inv.History())
         run(f"train banana.npy --network '{GLOW}'")
         assert isinstance(seen[0], np.memmap) and str(seen[0].filename).endswith("banana.npy")
 
@@ -346,7 +346,7 @@ class TestRefused:
             "train banana.npy --validation 1": "must be from 0 to below 1, got 1",
             "train banana.npy --noise -1": "must be a finite number, zero or more, got -1",
             "train banana.npy --seed -1": "must be at least 0, got -1",
-            "train banana.npy --network Glow": "Glow is no network or layer; the networks are NetworkGlow,",
+            "train banana.npy --network Glow": "Glow is no network or layer; the networks are NetworkConditionalGlow,",
             "train banana.npy --network 'NetworkGlow(2, 4'": "'(' was never closed",
         }.items():
             refused(line, message, capsys, status=2)

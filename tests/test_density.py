@@ -11,9 +11,9 @@ import pytest
 from comparison import assert_close
 
 import pyinvnets as inv
-from pyinvnets import density
-from pyinvnets.cases import CASES, Run, as_tuple
-from pyinvnets.density import NoDensity
+from pyinvnets.networks.base import density
+from pyinvnets.networks.base.density import NoDensity
+from pyinvnets.validation.cases import CASES, Run, as_tuple
 
 WITH_DENSITY = [name for name, case in CASES.items() if case.invertible and not name.startswith("NetworkLoop")]
 WITHOUT = [name for name in CASES if name not in WITH_DENSITY]

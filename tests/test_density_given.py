@@ -10,8 +10,8 @@ from comparison import assert_close
 from test_density import single
 
 import pyinvnets as inv
-from pyinvnets import lanes
-from pyinvnets.cases import CASES, Run
+from pyinvnets.networks.base import pair
+from pyinvnets.validation.cases import CASES, Run
 
 NAMES = [
     "ConditionalLayerHINT",
@@ -51,7 +51,7 @@ def check_by_sample(run):
 
 def test_these_are_all():
     assert [
-        name for name, case in CASES.items() if isinstance(case.make(engine="numpy"), lanes.ConditionalHINT)
+        name for name, case in CASES.items() if isinstance(case.make(engine="numpy"), pair.ConditionalHINT)
     ] == NAMES
 
 

@@ -12,7 +12,7 @@ import pytest
 from processes import ROOT, run_python
 
 import pyinvnets as inv
-from pyinvnets import devices
+from pyinvnets.arrays import cuda_interface as devices
 
 
 class Fake:

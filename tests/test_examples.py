@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pyinvnets import engines
+from pyinvnets.engines import choice
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 
@@ -50,7 +50,7 @@ def test_runs(name, engine, tmp_path, monkeypatch, capsys):
 
     plt.switch_backend("agg")
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(engines, "_chosen", engine)
+    monkeypatch.setattr(choice, "_chosen", engine)
     found = runpy.run_path(str(EXAMPLES / f"{name}.py"))
     plt.close("all")
 

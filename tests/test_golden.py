@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from comparison import assert_close
+from golden_files import NAMES, Golden
 
 import pyinvnets as inv
-from pyinvnets.cases import as_tuple
-from pyinvnets.golden_cases import CASES, FOLDER, OTHER_FILES, Golden, arguments, initial_state, residuals
+from pyinvnets.validation.cases import as_tuple
+from pyinvnets.validation.golden import CASES, OTHER_FILES, arguments, initial_state, residuals
 
 BOUNDS = {np.dtype(np.float64): 1e-10, np.dtype(np.float32): 2e-4}
 
@@ -26,7 +27,7 @@ def loaded(name: str, golden: Golden, engine: str):
 
 
 def test_every_file_is_a_case():
-    assert {path.stem for path in FOLDER.glob("*.npz")} == set(CASES) | OTHER_FILES
+    assert set(CASES) | OTHER_FILES == NAMES
 
 
 @pytest.mark.parametrize("name", CASES)

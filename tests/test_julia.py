@@ -13,16 +13,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 from comparison import assert_close
+from golden_files import Golden
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from processes import ROOT, run_python
 from test_mathematics import glows
 
 import pyinvnets as inv
-from pyinvnets import cases
-from pyinvnets import constructors as check
-from pyinvnets.cases import as_tuple
-from pyinvnets.golden_cases import CASES, Golden, arguments, initial_state, residuals
+from pyinvnets.networks.base import arguments as check
+from pyinvnets.validation import cases
+from pyinvnets.validation.cases import as_tuple
+from pyinvnets.validation.golden import CASES, arguments, initial_state, residuals
 
 pytestmark = pytest.mark.julia
 
@@ -55,7 +56,7 @@ def script(code):
 class TestMemory:
     def test_inputs_are_borrowed_and_outputs_are_julias(self, bridge):
         """Julia receives the address of NumPy's buffer, and NumPy that of Julia's array."""
-        from pyinvnets.engines.julia.engine import description
+        from pyinvnets.engines.julia.bridge import description
 
         X = batch()
         address = bridge.seval("A -> Int(pointer(A))")
@@ -79,7 +80,7 @@ class TestMemory:
             Handle(Spy())
             end"""
         )
-        from pyinvnets.engines.julia.engine import JuliaHandle
+        from pyinvnets.engines.julia.model import JuliaHandle
         from pyinvnets.engines.julia.runtime import start
 
         X = batch()

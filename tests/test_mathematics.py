@@ -93,7 +93,7 @@ class TestMutations:
     """Each check fails where the engine is wrong by a sign."""
 
     def test_gradient_of_a_weight(self, monkeypatch):
-        from pyinvnets.engines.numpy.blocks import ResidualBlock
+        from pyinvnets.engines.numpy.networks.residual import ResidualBlock
 
         right = ResidualBlock.backward
 
@@ -107,7 +107,7 @@ class TestMutations:
             check_gradients(*made("Glow", "numpy"))
 
     def test_gradient_of_the_input(self, monkeypatch):
-        from pyinvnets.engines.numpy.blocks import ResidualBlock
+        from pyinvnets.engines.numpy.networks.residual import ResidualBlock
 
         right = ResidualBlock.backward
         monkeypatch.setattr(ResidualBlock, "backward", lambda self, d, saved: -right(self, d, saved))
@@ -116,7 +116,7 @@ class TestMutations:
 
     @pytest.mark.parametrize("module", ["coupling_glow"])
     def test_log_determinant(self, monkeypatch, module):
-        from pyinvnets.engines.numpy import coupling_glow
+        from pyinvnets.engines.numpy.networks import glow as coupling_glow
 
         right = coupling_glow.log_determinant
         monkeypatch.setattr(coupling_glow, "log_determinant", lambda scale: -right(scale))
@@ -127,7 +127,7 @@ class TestMutations:
             check_gradients(network, X, rng)
 
     def test_round_trip(self, monkeypatch):
-        from pyinvnets.engines.numpy.conv1x1 import Conv1x1
+        from pyinvnets.engines.numpy.networks.conv1x1 import Conv1x1
 
         monkeypatch.setattr(Conv1x1, "inverse", Conv1x1.forward)
         network, X, _ = made("Glow", "numpy")

@@ -14,7 +14,7 @@ import pytest
 from comparison import assert_close
 
 import pyinvnets as inv
-from pyinvnets.cases import CASES, Run
+from pyinvnets.validation.cases import CASES, Run
 
 STEPS = 10.0 ** -np.arange(4.5, 6.6, 0.5)
 """Small, so that few kinks of a ReLU are crossed on the way."""

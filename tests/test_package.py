@@ -43,8 +43,8 @@ def test_wheel_holds_the_julia_side_and_golden_vectors(tmp_path):
     assert done.returncode == 0, done.stderr
     files = zipfile.ZipFile(done.stdout.split()[-1])
     names = files.namelist()
-    assert {"pyinvnets/juliapkg.json", "pyinvnets/julia/PyInvNets/src/PyInvNets.jl"} <= set(names)
+    assert {"pyinvnets/juliapkg.json", "pyinvnets/engines/julia/PyInvNets/src/PyInvNets.jl"} <= set(names)
     assert "pyinvnets/engines/numpy/engine.py" in names
     assert not [n for n in names if n.startswith(("tests/", "examples/"))]
-    golden = [n for n in names if n.startswith("pyinvnets/golden/")]
-    assert golden and sum(files.getinfo(n).file_size for n in golden) < 600_000
+    golden = [n for n in names if n.startswith("pyinvnets/validation/vectors/")]
+    assert golden and sum(files.getinfo(n).file_size for n in golden) < 2_500_000

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 import pyinvnets as inv
-from pyinvnets.cases import CASES, as_tuple
+from pyinvnets.networks.base.pair import TwoLanes
+from pyinvnets.validation.cases import CASES, as_tuple
 
 
 def untouched(name, engine):
@@ -32,7 +33,7 @@ class TestEveryNetwork:
         else:
             assert last.shape == outputs[0].shape
             by_lane = last.name == "AN_X[1]"
-            assert last.arrays == (2 if isinstance(network, inv.lanes.TwoLanes) and not by_lane else 1)
+            assert last.arrays == (2 if isinstance(network, TwoLanes) and not by_lane else 1)
         assert [row.shape for row in summary.rows if row.layer == "input"] == list(case.shapes)
 
     def test_every_parameter_is_counted_once(self, name, engine):

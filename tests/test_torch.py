@@ -13,8 +13,8 @@ from comparison import assert_close, relative_error
 from processes import run_python
 
 import pyinvnets as inv
-from pyinvnets import cases
-from pyinvnets.cases import Case
+from pyinvnets.validation import cases
+from pyinvnets.validation.cases import Case
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed")
 FlowModule = pytest.importorskip("pyinvnets.torch").FlowModule

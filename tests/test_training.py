@@ -16,6 +16,8 @@ import pytest
 from safetensors.numpy import load_file
 
 import pyinvnets as inv
+from pyinvnets.networks.base.pair import TwoLanes
+from pyinvnets.training.checkpoints import read_checkpoint
 
 
 def gaussian(n=200, seed=0, shape=(1, 1, 2)):
@@ -32,7 +34,7 @@ def glow(engine="numpy", n_in=2, seed=1):
 
 def objective(G, *arrays):
     results = G.forward(*arrays)
-    latents = results[:2] if isinstance(G, inv.lanes.TwoLanes) else results[:1]
+    latents = results[:2] if isinstance(G, TwoLanes) else results[:1]
     return 0.5 * sum(np.sum(np.square(Z, dtype=float)) for Z in latents) / arrays[0].shape[-1] - results[-1]
 
 
@@ -250,7 +252,7 @@ class TestResume:
         self.run(whole)
         assert self.run(killed, kills=3) > 1
         assert same(*(load_file(folder / "weights") for folder in (whole, killed)))
-        ours, theirs = (inv.checkpoints.read_checkpoint(folder / "checkpoint") for folder in (whole, killed))
+        ours, theirs = (read_checkpoint(folder / "checkpoint") for folder in (whole, killed))
         assert same(ours.weights, theirs.weights) and same(ours.best, theirs.best)
         assert same(ours.optimiser, theirs.optimiser) and ours.generator == theirs.generator
         for name in ("epoch", "l2", "lgdet", "validation"):

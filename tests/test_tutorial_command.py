@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from pyinvnets import load
-from pyinvnets.__main__ import main
-from pyinvnets.tutorial import energy_distance
+from pyinvnets.cli.main import main
+from pyinvnets.cli.tutorial import energy_distance
 
 FIGURES = {"target", "training_log", "latent", "latent_to_data", "generated"}
 

@@ -47,7 +47,7 @@ def test_half_of_juliacalls_settings(tmp_path):
 
 
 def test_doctor_names_what_is_missing(tmp_path):
-    done = script("import sys; from pyinvnets.__main__ import main; sys.exit(main(['doctor']))", tmp_path)
+    done = script("import sys; from pyinvnets.cli.main import main; sys.exit(main(['doctor']))", tmp_path)
     assert done.returncode == 1
     assert "python -m pyinvnets setup" in done.stdout
     assert "pywt" in done.stdout

@@ -26,8 +26,11 @@ if TYPE_CHECKING:
 TESTED_VERSION = TRIED["InvertibleNetworks"][-1]
 
 _lock = threading.RLock()
+
 _engine: JuliaEngine | None = None
+
 _pid: int | None = None
+
 _options: dict[str, Any] = {"threads": None, "sysimage": None, "fast": True}
 
 
@@ -39,8 +42,8 @@ def init(*, threads: int | str | None = None, sysimage: str | os.PathLike | None
         sysimage: path of a system image to start from. It must be made without PythonCall, which would start before
             juliacall can tell it where Python is, and so without InvertibleNetworks.jl, which needs it: one with
             Flux and CUDA is what can be had.
-        fast: whether the batched methods of `julia/PyInvNets` replace upstream's slow ones. They give the same
-            numbers. This can be changed at any time.
+        fast: whether the batched methods of the Julia package PyInvNets replace upstream's slow ones. They give the
+            same numbers. This can be changed at any time.
 
     Raises:
         FileNotFoundError: there is no such system image.
@@ -65,10 +68,8 @@ def init(*, threads: int | str | None = None, sysimage: str | os.PathLike | None
 
 
 def julia_folder() -> Path:
-    """The folder of the Julia package PyInvNets: in an installed wheel inside the package, in a checkout beside it."""
-    package = Path(__file__).parents[2]
-    inside = package / "julia"
-    return inside if inside.is_dir() else package.parent / "julia"
+    """The folder on Julia's load path in which the Julia package PyInvNets lies."""
+    return Path(__file__).parent
 
 
 def ready() -> bool:

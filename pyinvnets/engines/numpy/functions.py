@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from . import layout
-from .layout import inward, outward
-from .squeezers import HaarLayer, ShuffleLayer, WaveletLayer
+from .kernels import layout
+from .kernels.layout import inward, outward
+from .kernels.squeezers import HaarLayer, ShuffleLayer, WaveletLayer
 
 
 def squeeze(X, pattern):

@@ -1,0 +1,1 @@
+"""What an array must look like, and what is known of one before any network sees it."""

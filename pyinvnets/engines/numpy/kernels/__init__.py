@@ -1,0 +1,1 @@
+"""What the NumPy engine's networks are made of."""

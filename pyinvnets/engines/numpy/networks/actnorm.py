@@ -1,0 +1,88 @@
+"""Activation normalisation (Kingma and Dhariwal, 2018), https://arxiv.org/abs/1807.03039.
+
+Source: InvertibleNetworks.jl, src/layers/invertible_layer_actnorm.jl.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..kernels.layout import flat, per_channel
+from ..kernels.params import Param
+
+
+class ActNorm:
+    def __init__(self, rng, k: int, logdet: bool = False) -> None:
+        self.s, self.b = Param(shape=(k,)), Param(shape=(k,))
+        self.logdet = logdet
+
+    fields = ("s", "b")
+
+    def _initialise(self, rows: np.ndarray) -> None:
+        deviation = np.sqrt(rows.var(axis=1, ddof=1))
+        self.s.set_data(1 / deviation)
+        self.b.set_data(-rows.mean(axis=1) / deviation)
+
+    def forward(self, x):
+        rows = flat(x)
+        if self.s.data is None:
+            self._initialise(rows)
+        rows *= per_channel(self.s.data)
+        rows += per_channel(self.b.data)
+        return (x, self._term(x)) if self.logdet else x
+
+    def _term(self, x) -> float:
+        """The log-determinant for an image of the size of `x`."""
+        return flat(x).shape[1] // x.shape[1] * float(np.log(np.abs(self.s.data)).sum())
+
+    def forward_term(self, x):
+        return self.forward(x) if self.logdet else (self.forward(x), 0.0)
+
+    def inverse_term(self, y):
+        """The inverse and the log-determinant of `forward`. Reversed, the layer is set by the first batch here."""
+        if self.s.data is None:
+            rows = flat(y)
+            self.s.set_data(rows.std(axis=1, ddof=1))
+            self.b.set_data(rows.mean(axis=1))
+        x = self.inverse(y)
+        return x, self._term(x) if self.logdet else 0.0
+
+    def inverse(self, y):
+        rows = flat(y)
+        rows -= per_channel(self.b.data)
+        rows /= per_channel(self.s.data)
+        return y
+
+    def backward(self, dy, y):
+        s = self.s.data
+        x = self.inverse(y)
+        delta = flat(dy)
+        ds = np.einsum("cm,cm->c", delta, flat(x))
+        if self.logdet:
+            ds -= delta.shape[1] // y.shape[1] / s
+        self.s.set_grad(ds)
+        delta.sum(axis=1, out=self.b.grad_out())
+        delta *= per_channel(s)
+        return dy, x
+
+    def jacobian(self, dx, x):
+        rows, delta = flat(x), flat(dx)
+        delta *= per_channel(self.s.data)
+        delta += per_channel(self.s.tangent) * rows
+        delta += per_channel(self.b.tangent)
+        rows *= per_channel(self.s.data)
+        rows += per_channel(self.b.data)
+        return dx, x
+
+    def backward_inv(self, dx, x):
+        s = self.s.data
+        delta, rows = flat(dx), flat(x)
+        delta /= per_channel(s)
+        ds = -np.einsum("cm,cm->c", delta, rows)
+        if self.logdet:
+            ds += delta.shape[1] // x.shape[1] / s
+        self.s.set_grad(ds)
+        self.b.set_grad(-delta.sum(axis=1))
+        rows *= per_channel(s)
+        rows += per_channel(self.b.data)
+        return dx, x

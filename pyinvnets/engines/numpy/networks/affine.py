@@ -1,0 +1,45 @@
+"""The affine layer: a scale and a bias for every pixel.
+
+Source: InvertibleNetworks.jl, src/layers/layer_affine.jl.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..kernels.params import glorot_uniform, zeros
+
+
+class AffineLayer:
+    def __init__(self, rng, nx, ny, nc, logdet=False) -> None:
+        self.s, self.b = glorot_uniform(rng, nx, ny, nc), zeros(nx, ny, nc)
+        self.logdet = logdet
+
+    fields = ("s", "b")
+
+    def forward(self, x):
+        x *= self.s.data[:, None]
+        x += self.b.data[:, None]
+        return (x, float(np.log(np.abs(self.s.data)).sum())) if self.logdet else x
+
+    def jacobian(self, dx, x):
+        dx *= self.s.data[:, None]
+        dx += self.s.tangent[:, None] * x + self.b.tangent[:, None]
+        x *= self.s.data[:, None]
+        x += self.b.data[:, None]
+        return dx, x
+
+    def inverse(self, y):
+        y -= self.b.data[:, None]
+        y /= self.s.data[:, None]
+        return y
+
+    def backward(self, dy, y):
+        x = self.inverse(y)
+        ds = (dy * x).sum(axis=1)
+        if self.logdet:
+            ds -= 1 / self.s.data
+        self.s.set_grad(ds)
+        dy.sum(axis=1, out=self.b.grad_out())
+        dy *= self.s.data[:, None]
+        return dy, x

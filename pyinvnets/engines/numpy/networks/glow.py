@@ -1,0 +1,307 @@
+"""GLOW: its coupling layer, its network, and both with a condition.
+
+Source: InvertibleNetworks.jl, src/layers/invertible_layer_glow.jl, src/networks/invertible_network_glow.jl,
+src/conditional_layers/conditional_layer_glow.jl and src/networks/invertible_network_conditional_glow.jl; Dinh et al.
+(2017), «Density estimation using Real NVP», https://arxiv.org/abs/1605.08803; Kingma and Dhariwal (2018), «Glow:
+Generative Flow with Invertible 1x1 Convolutions», https://arxiv.org/abs/1807.03039; Ardizzone et al. (2019), «Guided
+image generation with conditional invertible neural networks», https://arxiv.org/abs/1907.02392.
+"""
+
+from __future__ import annotations
+
+from contextvars import ContextVar
+
+import numpy as np
+
+from ..kernels.activations import SigmoidLayer
+from ..kernels.layout import split
+from ..kernels.multiscale import FlowSteps, Unsqueezed, joined, part_shapes, parts_of
+from ..kernels.squeezers import ShuffleLayer
+from .actnorm import ActNorm
+from .conv1x1 import Conv1x1
+from .residual import DenseBlock, ResidualBlock
+
+BY_SAMPLE: ContextVar[bool] = ContextVar("BY_SAMPLE", default=False)
+"""Whether log-determinants are those of all samples in place of their mean; of each thread its own."""
+
+
+def log_determinant(scale: np.ndarray) -> float | np.ndarray:
+    """The mean over the batch of the sum of log|scale|, or these sums."""
+    logarithms = np.log(np.abs(scale))
+    if BY_SAMPLE.get():
+        return logarithms.sum(axis=(0, *range(2, scale.ndim)), dtype=np.float64)
+    return float(logarithms.sum()) / scale.shape[1]
+
+
+def couple_tangent(activation, dx, x, d_block, block) -> None:
+    """Scale and shift `x` by what the block gave, and its tangent `dx` accordingly, in place."""
+    (log_scale, shift), (d_log_scale, d_shift) = split(block), split(d_block)
+    scale = activation.forward(log_scale)
+    dx *= scale
+    dx += activation.backward(d_log_scale, scale) * x
+    dx += d_shift
+    x *= scale
+    x += shift
+
+
+class AffineCoupling:
+    """A 1x1 convolution `C`, then the first half of the channels scaled and shifted by what the block `RB` makes of the
+    second half and, where there is one, of a condition."""
+
+    fields = ("C", "RB")
+
+    def _scale_shift(self, *block_inputs):
+        """The scale, the shift, and the block's saved states."""
+        joint = block_inputs[0] if len(block_inputs) == 1 else np.concatenate(block_inputs)
+        log_scale_shift, saved = self.RB.forward_save(joint)
+        log_scale, shift = split(log_scale_shift)
+        return self.activation.forward(log_scale), shift, saved
+
+    def forward(self, x, *condition):
+        y = self.C.forward(x)
+        y1, y2 = split(y)
+        scale, shift, _ = self._scale_shift(y2, *condition)
+        y1 *= scale
+        y1 += shift
+        return (y, log_determinant(scale)) if self.logdet else y
+
+    def _undo_coupling(self, y, *condition):
+        """Turn `y` into the coupling's input, in place."""
+        y1, y2 = split(y)
+        scale, shift, saved = self._scale_shift(y2, *condition)
+        y1 -= shift
+        y1 /= scale + np.finfo(y.dtype).eps
+        return scale, saved
+
+    def inverse(self, y, *condition):
+        self._undo_coupling(y, *condition)
+        return self.C.inverse(y)
+
+    def backward(self, dy, y, *condition):
+        scale, saved = self._undo_coupling(y, *condition)
+        (dy1, dy2), (x1, _) = split(dy), split(y)
+        d_scale = dy1 * x1
+        if self.logdet:
+            d_scale -= 1 / (scale * y.shape[1])
+        d_block = np.concatenate((self.activation.backward(d_scale, scale), dy1))
+        dy1 *= scale
+        dx2, d_condition = split(self.RB.backward(d_block, saved), len(dy2))
+        dy2 += dx2
+        results = self.C.backward(dy, y)
+        return (*results, d_condition) if condition else results
+
+
+class CouplingLayerGlow(AffineCoupling):
+    def __init__(
+        self,
+        rng,
+        n_in,
+        n_hidden,
+        nx=None,
+        dense=False,
+        freeze_conv=False,
+        k1=3,
+        k2=1,
+        p1=1,
+        p2=0,
+        s1=1,
+        s2=1,
+        logdet=False,
+        activation=None,
+        ndims=2,
+    ) -> None:
+        self.C = Conv1x1(rng, n_in, freeze=freeze_conv)
+        changed = round(n_in / 2)
+        if dense:
+            self.RB = DenseBlock(rng, nx, n_in - changed, n_in * n_hidden, 2 * changed)
+        else:
+            self.RB = ResidualBlock(
+                rng,
+                n_in - changed,
+                n_hidden,
+                n_out=2 * changed,
+                k1=k1,
+                k2=k2,
+                p1=p1,
+                p2=p2,
+                s1=s1,
+                s2=s2,
+                fan=True,
+                ndims=ndims,
+            )
+        self.logdet = logdet
+        self.activation = activation or SigmoidLayer()
+
+    def jacobian(self, dx, x):
+        dy, y = self.C.jacobian(dx, x)
+        (dy1, dy2), (y1, y2) = split(dy), split(y)
+        d_block, block = self.RB.jacobian(dy2, y2)
+        couple_tangent(self.activation, dy1, y1, d_block, block)
+        return dy, y
+
+
+class NetworkGlow(FlowSteps):
+    def __init__(
+        self,
+        rng,
+        n_in,
+        n_hidden,
+        L,
+        K,
+        logdet=True,
+        nx=None,
+        dense=False,
+        freeze_conv=False,
+        split_scales=False,
+        k1=3,
+        k2=1,
+        p1=1,
+        p2=0,
+        s1=1,
+        s2=1,
+        ndims=2,
+        squeezer=None,
+        activation=None,
+    ) -> None:
+        split_scales = split_scales or n_in == 1
+        self._set_scales(n_in, L, split_scales, (squeezer or ShuffleLayer()) if split_scales else Unsqueezed())
+        self.K, self.logdet = K, logdet
+        self.AN, self.CL = {}, {}
+        for i in range(1, L + 1):
+            if self.split_scales:
+                n_in <<= ndims
+                nx = nx // 2 if dense else nx
+            for j in range(1, K + 1):
+                self.AN[i, j] = ActNorm(rng, n_in, logdet=logdet)
+                self.CL[i, j] = CouplingLayerGlow(
+                    rng,
+                    n_in,
+                    n_hidden,
+                    nx=nx,
+                    dense=dense,
+                    freeze_conv=freeze_conv,
+                    k1=k1,
+                    k2=k2,
+                    p1=p1,
+                    p2=p2,
+                    s1=s1,
+                    s2=s2,
+                    logdet=logdet,
+                    activation=activation,
+                    ndims=ndims,
+                )
+            if self.split_scales and i < L:
+                n_in //= 2
+
+    def _splits_after(self, i: int) -> bool:
+        return self.split_scales and (i < self.L or self.L == 1)
+
+    def _forward_scale(self, i, x):
+        logdet = 0.0
+        for j in range(1, self.K + 1):
+            for layer in (self.AN[i, j], self.CL[i, j]):
+                if self.logdet:
+                    x, term = layer.forward(x)
+                    logdet += term
+                else:
+                    x = layer.forward(x)
+        return x, logdet
+
+    def forward(self, x):
+        z, logdet = self._down(self._forward_scale, x)
+        return (z, logdet) if self.logdet else z
+
+
+class ConditionalLayerGlow(AffineCoupling):
+    def __init__(
+        self,
+        rng,
+        n_in,
+        n_cond,
+        n_hidden,
+        freeze_conv=False,
+        logdet=False,
+        activation=None,
+        rb_activation=None,
+        **options,
+    ) -> None:
+        changed = round(n_in / 2)
+        self.C = Conv1x1(rng, n_in, freeze=freeze_conv)
+        self.RB = ResidualBlock(
+            rng, n_in - changed + n_cond, n_hidden, n_out=2 * changed, activation=rb_activation, fan=True, **options
+        )
+        self.logdet = logdet
+        self.activation = activation or SigmoidLayer()
+
+
+class NetworkConditionalGlow:
+    """The latent keeps the data's shape; with `split_scales` its memory holds the parts one after the other."""
+
+    def __init__(
+        self, rng, n_in, n_cond, n_hidden, L, K, split_scales=False, ndims=2, squeezer=None, **options
+    ) -> None:
+        self.L, self.K, self.ndims, self.split_scales = L, K, ndims, split_scales
+        self.squeezer = squeezer or ShuffleLayer()
+        self.AN_C = ActNorm(rng, n_cond)
+        self.AN, self.CL = {}, {}
+        for i in range(1, L + 1):
+            if split_scales:
+                n_in, n_cond = n_in << ndims, n_cond << ndims
+            for j in range(1, K + 1):
+                self.AN[i, j] = ActNorm(rng, n_in, logdet=True)
+                self.CL[i, j] = ConditionalLayerGlow(rng, n_in, n_cond, n_hidden, logdet=True, ndims=ndims, **options)
+            if split_scales and i < L:
+                n_in //= 2
+
+    fields = ("AN", "AN_C", "CL")
+
+    def forward(self, x, c):
+        shape = x.shape
+        c = self.AN_C.forward(c)
+        parts, logdet = [], 0.0
+        for i in range(1, self.L + 1):
+            if self.split_scales:
+                x, c = self.squeezer.forward(x), self.squeezer.forward(c)
+            for j in range(1, self.K + 1):
+                x, term = self.AN[i, j].forward(x)
+                x, term_coupling = self.CL[i, j].forward(x, c)
+                logdet += term + term_coupling
+            if self.split_scales and i < self.L:
+                x, z = split(x)
+                parts.append(z)
+        if self.split_scales:
+            x = parts_of(joined([*parts, x]), [(shape[0], *shape[2:])])[0]
+        return x, c, logdet
+
+    def _parts(self, z):
+        shapes = part_shapes(len(z), z.shape[2:], [True] * (self.L - 1) + [False])
+        return parts_of(joined([z]), shapes)
+
+    def inverse(self, z, c):
+        if self.split_scales:
+            *parts, z = self._parts(z)
+        for i in range(self.L, 0, -1):
+            if self.split_scales and i < self.L:
+                z = np.concatenate((z, parts.pop()))
+            for j in range(self.K, 0, -1):
+                z = self.AN[i, j].inverse(self.CL[i, j].inverse(z, c))
+            if self.split_scales:
+                z, c = self.squeezer.inverse(z), self.squeezer.inverse(c)
+        return z
+
+    def backward(self, dz, z, c):
+        if self.split_scales:
+            *d_parts, dz = self._parts(dz)
+            *parts, z = self._parts(z)
+        dc = np.zeros_like(c)
+        for i in range(self.L, 0, -1):
+            if self.split_scales and i < self.L:
+                dz, z = np.concatenate((dz, d_parts.pop())), np.concatenate((z, parts.pop()))
+            for j in range(self.K, 0, -1):
+                dz, z, term = self.CL[i, j].backward(dz, z, c)
+                dz, z = self.AN[i, j].backward(dz, z)
+                dc += term
+            if self.split_scales:
+                dz, z, dc, c = map(self.squeezer.inverse, (dz, z, dc, c))
+        dc, _ = self.AN_C.backward(dc, c)
+        return dz, z, dc

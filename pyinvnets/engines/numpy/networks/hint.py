@@ -1,0 +1,372 @@
+"""HINT: its recursive coupling layer, its networks, and both for pairs of data and observation.
+
+Source: InvertibleNetworks.jl, src/layers/invertible_layer_hint.jl, src/conditional_layers/conditional_layer_hint.jl,
+src/networks/invertible_network_hint_multiscale.jl, src/networks/invertible_network_conditional_hint.jl and
+src/networks/invertible_network_conditional_hint_multiscale.jl; Kruse et al. (2021), «HINT: Hierarchical Invertible
+Neural Transport for Density Estimation and Bayesian Inference», https://arxiv.org/abs/1905.10687.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..kernels.layout import split
+from ..kernels.multiscale import FlowSteps, Scales
+from ..kernels.reversible import Reversible
+from ..kernels.squeezers import ShuffleLayer, WaveletLayer
+from .actnorm import ActNorm
+from .conv1x1 import Conv1x1
+from .coupling import CouplingLayerBasic
+
+FINEST = 4
+"""So many channels or fewer are coupled without going deeper."""
+
+
+def depth(n_in: int) -> int:
+    return 1 if n_in <= FINEST else 1 + depth(n_in // 2)
+
+
+class CouplingLayerHINT(Reversible):
+    """Works in place on `x`, except for the 1x1 convolution.
+
+    A block used twice keeps the gradient of its last use, as upstream has it, unless `sums_shared`.
+    """
+
+    def __init__(self, rng, n_in, n_hidden, logdet=False, permute="none", **options) -> None:
+        self.CL = [
+            CouplingLayerBasic(rng, n_in >> level, n_hidden, logdet=logdet, **options)
+            for level in range(1, depth(n_in) + 1)
+        ]
+        self.C = None if permute == "none" else Conv1x1(rng, n_in // 2 if permute == "lower" else n_in)
+        self.logdet, self.permute = logdet, permute
+        self.sums_shared = False
+        self.fields = ("CL",) if permute == "none" else ("CL", "C")
+
+    # The recursion
+
+    def _couple(self, x, level=0) -> float | np.ndarray:
+        xa, xb = split(x)
+        if len(x) <= FINEST:
+            return self.CL[level].forward_term(xa, xb)[2]
+        term = self._couple(xb, level + 1)
+        term += self.CL[level].forward_term(xa, xb)[2]
+        return term + self._couple(xa, level + 1)
+
+    def _uncouple(self, y, level=0) -> float | np.ndarray:
+        ya, yb = split(y)
+        if len(y) <= FINEST:
+            return self.CL[level].inverse_term(ya, yb)[2]
+        term = self._uncouple(ya, level + 1)
+        term += self.CL[level].inverse_term(ya, yb)[2]
+        return term + self._uncouple(yb, level + 1)
+
+    def _backward(self, dy, y, level=0) -> None:
+        (dya, dyb), (ya, yb) = split(dy), split(y)
+        if len(y) > FINEST:
+            self._backward(dya, ya, level + 1)
+        self.CL[level].backward(dya, dyb, ya, yb)
+        if len(y) > FINEST:
+            first = [p.grad.copy() for p in self._deeper(level)] if self.sums_shared else []
+            self._backward(dyb, yb, level + 1)
+            for p, gradient in zip(self._deeper(level), first, strict=False):
+                p.add_grad(gradient)
+
+    def _deeper(self, level):
+        """The parameters of the blocks that both halves of this level use."""
+        return [getattr(layer.RB, field) for layer in self.CL[level + 1 :] for field in layer.RB.fields]
+
+    def _jacobian(self, dx, x, level=0) -> None:
+        (dxa, dxb), (xa, xb) = split(dx), split(x)
+        if len(x) > FINEST:
+            self._jacobian(dxb, xb, level + 1)
+        self.CL[level].jacobian(dxa, dxb, xa, xb)
+        if len(x) > FINEST:
+            self._jacobian(dxa, xa, level + 1)
+
+    def _backward_inv(self, dx, x, level=0) -> None:
+        (dxa, dxb), (xa, xb) = split(dx), split(x)
+        if len(x) > FINEST:
+            self._backward_inv(dxb, xb, level + 1)
+        self.CL[level].backward_inv(dxa, dxb, xa, xb)
+        if len(x) > FINEST:
+            self._backward_inv(dxa, xa, level + 1)
+
+    # The permutation around it
+
+    def forward_term(self, x):
+        if self.permute in ("full", "both"):
+            x = self.C.forward(x)
+        elif self.permute == "lower":
+            xb = split(x)[1]
+            xb[...] = self.C.forward(xb)
+        term = self._couple(x)
+        return (self.C.inverse(x) if self.permute == "both" else x), term
+
+    def inverse_term(self, y):
+        if self.permute == "both":
+            y = self.C.forward(y)
+        term = self._uncouple(y)
+        if self.permute in ("full", "both"):
+            y = self.C.inverse(y)
+        elif self.permute == "lower":
+            yb = split(y)[1]
+            yb[...] = self.C.inverse(yb)
+        return y, term
+
+    def backward(self, dy, y):
+        if self.permute == "both":
+            dy, y = self.C.backward_inv(dy, y)
+        self._backward(dy, y)
+        if self.permute in ("full", "both"):
+            return self.C.backward(dy, y)
+        if self.permute == "lower":
+            (_, dyb), (_, yb) = split(dy), split(y)
+            dyb[...], yb[...] = self.C.backward(dyb, yb)
+        return dy, y
+
+    def jacobian(self, dx, x):
+        if self.permute in ("full", "both"):
+            dx, x = self.C.jacobian(dx, x)
+        elif self.permute == "lower":
+            (_, dxb), (_, xb) = split(dx), split(x)
+            dxb[...], xb[...] = self.C.jacobian(dxb, xb)
+        self._jacobian(dx, x)
+        return self.C.jacobian_inverse(dx, x) if self.permute == "both" else (dx, x)
+
+    def backward_inv(self, dx, x):
+        if self.permute in ("full", "both"):
+            dx, x = self.C.backward_inv(dx, x)
+        elif self.permute == "lower":
+            (_, dxb), (_, xb) = split(dx), split(x)
+            dxb[...], xb[...] = self.C.backward_inv(dxb, xb)
+        self._backward_inv(dx, x)
+        return self.C.backward(dx, x) if self.permute == "both" else (dx, x)
+
+
+class ConditionalHINT(Reversible):
+    """Two lanes, of which `y` can be transformed alone: `forward_Y_term` appends the log-determinant of this lane."""
+
+    def forward_Y(self, y):
+        return self.forward_Y_term(y)[0]
+
+
+class ConditionalLayerHINT(ConditionalHINT):
+    def __init__(self, rng, n_in, n_hidden, logdet=True, permute=True, **options) -> None:
+        self.CL_X = CouplingLayerHINT(rng, n_in, n_hidden, logdet=logdet, **options)
+        self.CL_Y = CouplingLayerHINT(rng, n_in, n_hidden, logdet=logdet, **options)
+        self.CL_YX = CouplingLayerBasic(rng, n_in, n_hidden, logdet=logdet, **options)
+        self.fields = ("CL_X", "CL_Y", "CL_YX")
+        if permute:
+            self.C_X, self.C_Y = Conv1x1(rng, n_in), Conv1x1(rng, n_in)
+            self.fields += ("C_X", "C_Y")
+        self.logdet, self.permute = logdet, permute
+
+    def forward_term(self, x, y):
+        if self.permute:
+            x, y = self.C_X.forward(x), self.C_Y.forward(y)
+        x, term_x = self.CL_X.forward_term(x)
+        # The condition is `y` before its own coupling, which works in place.
+        y, x, term_yx = self.CL_YX.forward_term(y, x)
+        y, term_y = self.CL_Y.forward_term(y)
+        return x, y, term_x + term_y + term_yx
+
+    def inverse_term(self, x, y):
+        y, term_y = self.CL_Y.inverse_term(y)
+        y, x, term_yx = self.CL_YX.inverse_term(y, x)
+        x, term_x = self.CL_X.inverse_term(x)
+        if self.permute:
+            x, y = self.C_X.inverse(x), self.C_Y.inverse(y)
+        return x, y, term_x + term_y + term_yx
+
+    def backward(self, dx, dy, x, y):
+        dy, y = self.CL_Y.backward(dy, y)
+        dy, dx, y, x = self.CL_YX.backward(dy, dx, y, x)
+        dx, x = self.CL_X.backward(dx, x)
+        if self.permute:
+            dx, x = self.C_X.backward(dx, x)
+            dy, y = self.C_Y.backward(dy, y)
+        return dx, dy, x, y
+
+    def backward_inv(self, dx, dy, x, y):
+        if self.permute:
+            dx, x = self.C_X.backward_inv(dx, x)
+            dy, y = self.C_Y.backward_inv(dy, y)
+        dx, x = self.CL_X.backward_inv(dx, x)
+        dy, dx, y, x = self.CL_YX.backward_inv(dy, dx, y, x)
+        dy, y = self.CL_Y.backward_inv(dy, y)
+        return dx, dy, x, y
+
+    def jacobian(self, dx, dy, x, y):
+        if self.permute:
+            dx, x = self.C_X.jacobian(dx, x)
+            dy, y = self.C_Y.jacobian(dy, y)
+        dx, x = self.CL_X.jacobian(dx, x)
+        dy, dx, y, x = self.CL_YX.jacobian(dy, dx, y, x)
+        dy, y = self.CL_Y.jacobian(dy, y)
+        return dx, dy, x, y
+
+    def forward_Y_term(self, y):
+        return self.CL_Y.forward_term(self.C_Y.forward(y) if self.permute else y)
+
+    def inverse_Y(self, y):
+        y, _ = self.CL_Y.inverse_term(y)
+        return self.C_Y.inverse(y) if self.permute else y
+
+
+class Step:
+    """One flow step over both lanes: an ActNorm each, and a conditional layer."""
+
+    def __init__(self, rng, n_in, n_hidden, logdet, **options) -> None:
+        self.AN_X, self.AN_Y = ActNorm(rng, n_in, logdet=logdet), ActNorm(rng, n_in, logdet=logdet)
+        self.CL = ConditionalLayerHINT(rng, n_in, n_hidden, logdet=logdet, **options)
+
+    def forward_term(self, x, y):
+        x, term_x = self.AN_X.forward_term(x)
+        y, term_y = self.AN_Y.forward_term(y)
+        x, y, term = self.CL.forward_term(x, y)
+        return x, y, term_x + term_y + term
+
+    def inverse_term(self, x, y):
+        x, y, term = self.CL.inverse_term(x, y)
+        y, term_y = self.AN_Y.inverse_term(y)
+        x, term_x = self.AN_X.inverse_term(x)
+        return x, y, term_x + term_y + term
+
+    def backward(self, dx, dy, x, y):
+        dx, dy, x, y = self.CL.backward(dx, dy, x, y)
+        dx, x = self.AN_X.backward(dx, x)
+        dy, y = self.AN_Y.backward(dy, y)
+        return dx, dy, x, y
+
+    def backward_inv(self, dx, dy, x, y):
+        dx, x = self.AN_X.backward_inv(dx, x)
+        dy, y = self.AN_Y.backward_inv(dy, y)
+        return self.CL.backward_inv(dx, dy, x, y)
+
+    def jacobian(self, dx, dy, x, y):
+        dx, x = self.AN_X.jacobian(dx, x)
+        dy, y = self.AN_Y.jacobian(dy, y)
+        return self.CL.jacobian(dx, dy, x, y)
+
+    def forward_Y_term(self, y):
+        y, term = self.AN_Y.forward_term(y)
+        y, term_coupling = self.CL.forward_Y_term(y)
+        return y, term + term_coupling
+
+    def inverse_Y(self, y):
+        return self.AN_Y.inverse(self.CL.inverse_Y(y))
+
+
+def run(steps, mode, *lanes):
+    """The lanes after all steps, and the sum of their log-determinants."""
+    logdet = 0.0
+    for step in steps:
+        *lanes, term = getattr(step, mode)(*lanes)
+        logdet += term
+    return *lanes, logdet
+
+
+def chain(steps, mode, *lanes):
+    """The lanes after all steps, for modes without a log-determinant."""
+    for step in steps:
+        lanes = getattr(step, mode)(*lanes)
+        lanes = lanes if isinstance(lanes, tuple) else (lanes,)
+    return lanes
+
+
+class NetworkConditionalHINT(ConditionalHINT):
+    def __init__(self, rng, n_in, n_hidden, depth, logdet=True, **options) -> None:
+        self.steps = [Step(rng, n_in, n_hidden, logdet, **options) for _ in range(depth)]
+        self.AN_X, self.AN_Y, self.CL = ([getattr(s, f) for s in self.steps] for f in self.fields)
+        self.logdet = logdet
+
+    fields = ("AN_X", "AN_Y", "CL")
+
+    def forward_term(self, x, y):
+        return run(self.steps, "forward_term", x, y)
+
+    def inverse_term(self, x, y):
+        return run(self.steps[::-1], "inverse_term", x, y)
+
+    def backward(self, dx, dy, x, y):
+        return chain(self.steps[::-1], "backward", dx, dy, x, y)
+
+    def backward_inv(self, dx, dy, x, y):
+        return chain(self.steps, "backward_inv", dx, dy, x, y)
+
+    def jacobian(self, dx, dy, x, y):
+        return chain(self.steps, "jacobian", dx, dy, x, y)
+
+    def forward_Y_term(self, y):
+        return run(self.steps, "forward_Y_term", y)
+
+    def inverse_Y(self, y):
+        return chain(self.steps[::-1], "inverse_Y", y)[0]
+
+
+class NetworkMultiScaleConditionalHINT(ConditionalHINT, Scales):
+    def __init__(
+        self, rng, n_in, n_hidden, L, K, split_scales=False, logdet=True, ndims=2, squeezer=None, **options
+    ) -> None:
+        self._set_scales(n_in, L, split_scales, squeezer or ShuffleLayer())
+        self.logdet = logdet
+        self.steps = []
+        for i in range(1, L + 1):
+            n_in <<= ndims
+            self.steps.append([Step(rng, n_in, n_hidden, logdet, ndims=ndims, **options) for _ in range(K)])
+            if self._splits_after(i):
+                n_in //= 2
+        self.AN_X, self.AN_Y, self.CL = (
+            {(i, j): getattr(step, f) for i, row in enumerate(self.steps, 1) for j, step in enumerate(row, 1)}
+            for f in self.fields
+        )
+
+    fields = ("AN_X", "AN_Y", "CL")
+
+    def forward_term(self, x, y):
+        return self._down(lambda i, *lanes: run(self.steps[i - 1], "forward_term", *lanes), x, y)
+
+    def inverse_term(self, x, y):
+        return self._up(lambda i, *lanes: run(self.steps[i - 1][::-1], "inverse_term", *lanes), x, y)
+
+    def backward(self, dx, dy, x, y):
+        return self._up(lambda i, *lanes: (*chain(self.steps[i - 1][::-1], "backward", *lanes), 0.0), dx, dy, x, y)[:-1]
+
+    def backward_inv(self, dx, dy, x, y):
+        return self._down(lambda i, *lanes: (*chain(self.steps[i - 1], "backward_inv", *lanes), 0.0), dx, dy, x, y)[:-1]
+
+    def jacobian(self, dx, dy, x, y):
+        return self._down(lambda i, *lanes: (*chain(self.steps[i - 1], "jacobian", *lanes), 0.0), dx, dy, x, y)[:-1]
+
+    def forward_Y_term(self, y):
+        return self._down(lambda i, *lanes: run(self.steps[i - 1], "forward_Y_term", *lanes), y)
+
+    def inverse_Y(self, y):
+        return self._up(lambda i, *lanes: (*chain(self.steps[i - 1][::-1], "inverse_Y", *lanes), 0.0), y)[0]
+
+
+class NetworkMultiScaleHINT(FlowSteps):
+    def __init__(self, rng, n_in, n_hidden, L, K, split_scales=False, ndims=2, **options) -> None:
+        self._set_scales(n_in, L, split_scales, WaveletLayer())
+        self.K = K
+        self.AN, self.CL = {}, {}
+        for i in range(1, L + 1):
+            n_in <<= ndims
+            for j in range(1, K + 1):
+                self.AN[i, j] = ActNorm(rng, n_in, logdet=True)
+                self.CL[i, j] = CouplingLayerHINT(
+                    rng, n_in, n_hidden, logdet=True, permute="full", ndims=ndims, **options
+                )
+            if self._splits_after(i):
+                n_in //= 2
+
+    def _forward_scale(self, i, x):
+        logdet = 0.0
+        for j in range(1, self.K + 1):
+            x, term = self.AN[i, j].forward(x)
+            x, term_coupling = self.CL[i, j].forward(x)
+            logdet += term + term_coupling
+        return x, logdet
+
+    def forward(self, x):
+        return self._down(self._forward_scale, x)

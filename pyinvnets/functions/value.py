@@ -1,0 +1,24 @@
+"""What activations and squeezers have in common: they are values that each engine computes with."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+
+from ..arrays.checks import checked
+from ..arrays.spec import Space
+from ..engines.choice import get_engine
+
+_ANY = Space()
+
+
+class _Value:
+    @property
+    def arguments(self) -> dict[str, Any]:
+        return asdict(self)
+
+    def _call(self, function: str, engine: str | None, **arrays: np.ndarray) -> np.ndarray:
+        arrays = {k: checked(k, a, _ANY, None, type(self).__name__) for k, a in arrays.items()}
+        return get_engine(engine).call(function, self, *arrays.values())

@@ -1,0 +1,48 @@
+"""The layers and networks: each class declares its constructor, the arrays it takes, its source."""
+
+from .actnorm import ActNorm
+from .affine import AffineLayer
+from .compose import Sequential, SummarizedNet
+from .conv1x1 import Conv1x1
+from .coupling import CouplingLayerBasic
+from .flux import FluxBlock
+from .glow import ConditionalLayerGlow, CouplingLayerGlow, NetworkConditionalGlow, NetworkGlow
+from .hint import (
+    ConditionalLayerHINT,
+    CouplingLayerHINT,
+    NetworkConditionalHINT,
+    NetworkMultiScaleConditionalHINT,
+    NetworkMultiScaleHINT,
+)
+from .hyperbolic import HyperbolicLayer, NetworkHyperbolic
+from .irim import CouplingLayerIRIM, NetworkLoop
+from .jacobian import Jacobian
+from .residual import ConditionalResidualBlock, ResidualBlock
+from .reverse import reverse
+
+__all__ = [
+    "ActNorm",
+    "AffineLayer",
+    "ConditionalLayerGlow",
+    "ConditionalLayerHINT",
+    "ConditionalResidualBlock",
+    "Conv1x1",
+    "CouplingLayerBasic",
+    "CouplingLayerGlow",
+    "CouplingLayerHINT",
+    "CouplingLayerIRIM",
+    "FluxBlock",
+    "HyperbolicLayer",
+    "Jacobian",
+    "NetworkConditionalGlow",
+    "NetworkConditionalHINT",
+    "NetworkGlow",
+    "NetworkHyperbolic",
+    "NetworkLoop",
+    "NetworkMultiScaleConditionalHINT",
+    "NetworkMultiScaleHINT",
+    "ResidualBlock",
+    "Sequential",
+    "SummarizedNet",
+    "reverse",
+]

@@ -1,0 +1,1 @@
+"""What all networks have in common: their kinds, checks, parameters, densities and summaries."""

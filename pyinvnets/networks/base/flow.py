@@ -1,0 +1,165 @@
+"""Networks with one input and one output."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .density import Density
+from .jacobians import Direction, adjoint_jacobian, jacobian
+from .layer import Invertible
+
+
+class OneLaneDensity(Density):
+    """The density of a network with one input and one output."""
+
+    def log_prob(self, X: np.ndarray, *, batch_size: int | None = None) -> np.ndarray:
+        """Log-density of each sample, in nats, the Gaussian's constant included.
+
+        Its mean is `-|z|^2 / 2 - D / 2 log(2 pi) + lgdet` over the batch. A layer that keeps volumes (`Conv1x1`,
+        `CouplingLayerIRIM`) has the log-determinant zero.
+
+        Args:
+            X: data as `forward` takes it.
+            batch_size: how many samples go through at once, which bounds memory; all where it is `None`.
+
+        Returns:
+            Shape `(n_samples,)`, of the network's dtype; the sums are taken in 64 bits.
+
+        Raises:
+            TypeError: X is not an array of the network's dtype.
+            ValueError: X has the wrong shape, the network keeps no log-determinant (`logdet=False`), or ActNorm was
+                never initialised.
+        """
+        return self._density(f"{self._title}.log_prob", {"X": X}, batch_size)
+
+    def sample(
+        self,
+        n: int,
+        *,
+        spatial: tuple[int, ...] | None = None,
+        seed: int | None = None,
+        batch_size: int | None = None,
+    ) -> np.ndarray:
+        """Samples: `inverse` of Gaussian noise.
+
+        Args:
+            n: how many.
+            spatial: image size `(nx, ny)`, by default that of the last `forward`; it is remembered as `G.spatial`.
+            seed: the same seed gives the same samples, on either engine and whatever the `batch_size`.
+            batch_size: how many go through at once, which bounds memory; all where it is `None`.
+
+        Returns:
+            Shape `(*spatial, n_channels, n)`, of the network's dtype.
+
+        Raises:
+            TypeError: spatial is no tuple of integers.
+            ValueError: an argument is out of range, the image size is not known, or ActNorm was never initialised.
+        """
+        return self._samples(f"{self._title}.sample", n, spatial, seed, batch_size)[0]
+
+    def sample_and_log_prob(
+        self,
+        n: int,
+        *,
+        spatial: tuple[int, ...] | None = None,
+        seed: int | None = None,
+        batch_size: int | None = None,
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """`X = sample(n, ...)`, and `log_prob(X)`.
+
+        Raises:
+            TypeError, ValueError: as `sample` and `log_prob`.
+        """
+        return self._samples_and_density(n, spatial, seed, batch_size)
+
+
+class OneLaneJacobian:
+    """Derivatives of a network with one input and one output."""
+
+    def jacobian(self, dX: np.ndarray, dtheta: Direction, X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The derivative of `forward` along a direction of the input and of the parameters.
+
+        Args:
+            dX: direction of the input, of X's shape.
+            dtheta: direction of each parameter by name; those left out do not move.
+            X: the input.
+
+        Returns:
+            `(dY, Y)`: the derivative of the output, and the output.
+
+        Raises:
+            TypeError: an array is not of the network's dtype.
+            ValueError: a wrong shape, an unknown parameter, or ActNorm was never initialised.
+        """
+        return jacobian(self, dtheta, (self._data, self._data), dX=dX, X=X)
+
+    def adjoint_jacobian(self, dY: np.ndarray, Y: np.ndarray) -> tuple[np.ndarray, dict[str, np.ndarray], np.ndarray]:
+        """The adjoint of `jacobian`: the gradient of `sum(dY Y)`. Log-determinants have no part in it, all uses of a
+        shared block have, and the parameters' own gradients stay as they are.
+
+        Args:
+            dY: of Y's shape.
+            Y: what `forward` returned.
+
+        Returns:
+            `(dX, dtheta, X)`: gradients of the input and of each parameter by name, and the input recomputed.
+
+        Raises:
+            TypeError, ValueError: as `backward`.
+        """
+        return adjoint_jacobian(self, (self._latent, self._latent), dY=dY, Y=Y)
+
+
+class OneLane(OneLaneDensity, Invertible):
+    """A network or layer with one input and one output."""
+
+    def forward(self, X: np.ndarray) -> Any:
+        """From data to latent.
+
+        Args:
+            X: data, shape `(nx, [ny, [nz,]] n_channels, n_samples)`, of the network's dtype.
+
+        Returns:
+            `Y`, or `(Y, lgdet)` where the network was made with `logdet=True`: `lgdet` is a float, the mean over
+            the batch of the log-determinant of the Jacobian. `Y` has X's shape, or is a flat vector with
+            `split_scales=True`.
+
+        Raises:
+            TypeError: X is not an array of the network's dtype.
+            ValueError: X has the wrong shape, or ActNorm cannot be initialised from it. The network is unchanged.
+        """
+        return self._run("forward", (self._data,), X=X)
+
+    def inverse(self, Y: np.ndarray) -> np.ndarray:
+        """From latent to data.
+
+        Args:
+            Y: latent, as `forward` returns it.
+
+        Returns:
+            The data `X` with `forward(X) = Y`.
+
+        Raises:
+            TypeError, ValueError: as `forward`; ValueError also where ActNorm was never initialised.
+        """
+        return self._run("inverse", (self._latent,), Y=Y)
+
+    def backward(self, dY: np.ndarray, Y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Set every parameter's gradient, recomputing the states from the output `Y` by inversion.
+
+        The gradient is that of `f(Y) - lgdet` where the layer tracks the log-determinant, with `dY` the gradient of
+        `f`; otherwise of `f(Y)`.
+
+        Args:
+            dY: gradient with respect to `Y`, of Y's shape.
+            Y: what `forward` returned.
+
+        Returns:
+            `(dX, X)`: the gradient with respect to the input, and the input recomputed.
+
+        Raises:
+            TypeError, ValueError: as `inverse`.
+        """
+        return self._run("backward", (self._latent, self._latent), dY=dY, Y=Y)

@@ -1,0 +1,1 @@
+"""Training: the loop, its objective, batches, optimisers, history and checkpoints."""

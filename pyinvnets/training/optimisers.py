@@ -1,0 +1,192 @@
+"""Optimisers with Flux's arithmetic, which run inside the network's engine, and learning rates that change."""
+
+from __future__ import annotations
+
+import math
+import weakref
+from collections.abc import Iterable, Mapping
+from typing import ClassVar
+
+import numpy as np
+
+from ..engines.julia.gpu import cpu
+from ..networks.base.layer import Invertible
+from ..networks.base.parameters import Parameter
+
+
+class Optimiser:
+    """What the optimisers share: which parameters an update is of, and the state that is kept for each network.
+
+    Attributes:
+        learning_rate: may be changed between updates.
+    """
+
+    _rule: ClassVar[str]
+    """The engine's name for the arithmetic."""
+
+    def __init__(self, learning_rate: float) -> None:
+        self._check_positive(learning_rate=learning_rate)
+        self.learning_rate = float(learning_rate)
+        self._states: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()
+
+    def _numbers(self) -> tuple[float, ...]:
+        raise NotImplementedError
+
+    def _check_positive(self, **numbers: float) -> None:
+        for name, value in numbers.items():
+            if not (math.isfinite(value) and value > 0):
+                raise ValueError(f"{type(self).__name__}: {name} must be a positive finite number, got {value}")
+
+    def update(self, target: Invertible | Parameter | Iterable[Parameter]) -> None:
+        """One update from the gradients that `backward` set.
+
+        Args:
+            target: a network, whose parameters are then all updated in one call (the fast way), a parameter, or some
+                parameters of one network.
+
+        Raises:
+            ValueError: there is no gradient. No parameter is changed then.
+        """
+        title = f"{type(self).__name__}.update"
+        if isinstance(target, Invertible):
+            network, indices = target, None
+        else:
+            parameters = [target] if isinstance(target, Parameter) else list(target)
+            if not parameters:
+                return
+            network = parameters[0]._owner
+            if any(p._owner is not network for p in parameters):
+                raise ValueError(f"{title}: the parameters belong to several networks; update one network at a time")
+            indices = [p._index for p in parameters]
+        missing = network._handle.without_gradient(indices)
+        if missing:
+            raise ValueError(f"{title}: {missing[0]} has no gradient; call backward first")
+        network._handle.update(self._rule, self._state(network), indices, *self._numbers())
+
+    def _state(self, network: Invertible) -> dict[str, np.ndarray]:
+        handle = network._handle
+        if handle not in self._states:
+            self._states[handle] = handle.optimiser_state(self._rule)
+        return self._states[handle]
+
+    def state_dict(self, network: Invertible) -> dict[str, np.ndarray]:
+        """Copies of what is remembered of earlier updates of `network`, by name. Each engine has its own names."""
+        return {name: cpu(array).copy() for name, array in self._state(network).items()}
+
+    def load_state_dict(self, network: Invertible, state: Mapping[str, np.ndarray]) -> None:
+        """Go on from a `state_dict` of the same kind of optimiser and network, on the same engine.
+
+        Raises:
+            ValueError: names, shapes or types differ. The optimiser is then unchanged.
+        """
+        own = network._handle.optimiser_state(self._rule)
+        if set(state) != set(own):
+            raise ValueError(f"{type(self).__name__}: expected a state of {sorted(own)}, got {sorted(state)}")
+        for name, array in own.items():
+            if state[name].shape != array.shape or state[name].dtype.kind != array.dtype.kind:
+                raise ValueError(
+                    f"{type(self).__name__}: {name} must be of {array.dtype} and shape {array.shape}, got "
+                    f"{state[name].dtype} and {state[name].shape}"
+                )
+        self._states[network._handle] = {name: np.array(state[name], order="C") for name in own}
+
+
+class Adam(Optimiser):
+    """Adam (Kingma and Ba, 2015), https://arxiv.org/abs/1412.6980, as Flux 0.14 has it.
+
+    Args:
+        learning_rate: step size.
+        beta: decay of the first and the second moment.
+        epsilon: added to the root of the second moment.
+
+    Raises:
+        ValueError: a learning rate or epsilon that is not finite and positive, or decays outside [0, 1).
+
+    Source: Flux.jl, src/optimise/optimisers.jl.
+    """
+
+    _rule = "adam"
+
+    def __init__(
+        self, learning_rate: float = 0.001, beta: tuple[float, float] = (0.9, 0.999), epsilon: float = 1e-8
+    ) -> None:
+        super().__init__(learning_rate)
+        self._check_positive(epsilon=epsilon)
+        if len(beta) != 2 or not all(0 <= b < 1 for b in beta):
+            raise ValueError(f"{type(self).__name__}: beta must be two numbers in [0, 1), got {beta}")
+        self.beta = (float(beta[0]), float(beta[1]))
+        self.epsilon = float(epsilon)
+
+    def _numbers(self) -> tuple[float, ...]:
+        return self.learning_rate, *self.beta, self.epsilon, 0.0
+
+    def __repr__(self) -> str:
+        return f"Adam(learning_rate={self.learning_rate}, beta={self.beta}, epsilon={self.epsilon})"
+
+
+class AdamW(Adam):
+    """Adam with decoupled weight decay, composed as Flux 0.14 does: `Optimiser(Adam(η, β), WeightDecay(decay))`.
+
+    Each update is Adam's, less `decay` times the parameter. The decay is *not* multiplied by the learning rate:
+    PyTorch's `weight_decay=w` is `decay = learning_rate * w` here.
+
+    Args:
+        learning_rate, beta, epsilon: as for `Adam`.
+        decay: the part of each parameter that an update takes away.
+
+    Raises:
+        ValueError: as `Adam`; a decay outside [0, 1).
+
+    Source: Loshchilov and Hutter (2019), «Decoupled Weight Decay Regularization», https://arxiv.org/abs/1711.05101;
+    Flux.jl, src/optimise/optimisers.jl.
+    """
+
+    def __init__(
+        self,
+        learning_rate: float = 0.001,
+        beta: tuple[float, float] = (0.9, 0.999),
+        decay: float = 0.0,
+        epsilon: float = 1e-8,
+    ) -> None:
+        super().__init__(learning_rate, beta, epsilon)
+        if not 0 <= decay < 1:
+            raise ValueError(f"AdamW: decay must be a number in [0, 1), got {decay}")
+        self.decay = float(decay)
+
+    def _numbers(self) -> tuple[float, ...]:
+        return self.learning_rate, *self.beta, self.epsilon, self.decay
+
+    def __repr__(self) -> str:
+        return (
+            f"AdamW(learning_rate={self.learning_rate}, beta={self.beta}, decay={self.decay}, epsilon={self.epsilon})"
+        )
+
+
+class SGD(Optimiser):
+    """Gradient descent: Flux 0.14's `Descent`, and with momentum its `Momentum`.
+
+    `v = momentum * v - learning_rate * gradient`, then `x = x + v`.
+
+    Args:
+        learning_rate: step size.
+        momentum: how much of the last step is made again.
+
+    Raises:
+        ValueError: a learning rate that is not finite and positive, or momentum outside [0, 1).
+
+    Source: Flux.jl, src/optimise/optimisers.jl.
+    """
+
+    _rule = "momentum"
+
+    def __init__(self, learning_rate: float = 0.01, momentum: float = 0.0) -> None:
+        super().__init__(learning_rate)
+        if not 0 <= momentum < 1:
+            raise ValueError(f"SGD: momentum must be a number in [0, 1), got {momentum}")
+        self.momentum = float(momentum)
+
+    def _numbers(self) -> tuple[float, ...]:
+        return self.learning_rate, self.momentum
+
+    def __repr__(self) -> str:
+        return f"SGD(learning_rate={self.learning_rate}, momentum={self.momentum})"

@@ -1,0 +1,1 @@
+"""Both engines held against each other and against numbers that upstream computed."""

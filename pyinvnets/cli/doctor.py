@@ -10,7 +10,7 @@ import subprocess
 import sysconfig
 from collections.abc import Iterator
 
-from ..engines.julia import installation, runtime
+from ..engines.julia import image, installation, runtime
 from ..engines.julia.errors import JuliaError
 from ..engines.julia.installation import Installation
 from ..engines.julia.versions import TRIED, is_tried_julia, remark
@@ -73,6 +73,10 @@ def _julia(found: Installation) -> Iterator[Line]:
         yield False, "Julia", f"{found.executable} does not run ({error}); run `python -m pyinvnets setup`"
     writable = os.access(found.project, os.W_OK)
     yield None, "project", f"{found.project}, {'can' if writable else 'cannot'} be written"
+    if image.path(found).is_file():
+        yield None, "system image", "does not fit, since " + changed if (changed := image.misfit(found)) else "fits"
+    else:
+        yield None, "system image", "none; `python -m pyinvnets setup --system-image` builds one, for a faster start"
     yield from _packages(installation.package_versions(found.project))
     if importlib.util.find_spec("juliacall") is not None:
         try:

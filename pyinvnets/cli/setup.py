@@ -8,15 +8,19 @@ from ..engines.julia import installation, runtime, settings
 from ..engines.julia.errors import JuliaError
 from ..engines.julia.installation import Installation
 from ..engines.julia.resolve import resolve
+from . import image
 
 
-def run(julia: str | None = None, project: str | None = None, forget: bool = False) -> None:
+def run(
+    julia: str | None = None, project: str | None = None, *, forget: bool = False, system_image: bool = False
+) -> None:
     """Install what is missing, with progress on screen, and end with a forward and a backward pass.
 
     Args:
         julia: a Julia that is there, used from now on in place of an installed one.
         project: its project, which has the packages; nothing is installed into it.
         forget: use the named Julia no longer.
+        system_image: build a system image too, to start from.
 
     Raises:
         JuliaError: something could not be installed or does not start; the message says what.
@@ -32,6 +36,8 @@ def run(julia: str | None = None, project: str | None = None, forget: bool = Fal
     started(found)
     if julia and project:
         _remember(found)
+    if system_image:
+        image.build(found)
     print('Ready: networks now take engine="julia" by default')
 
 

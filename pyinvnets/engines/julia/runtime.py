@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from . import installation
+from . import image, installation
 from .caches import own_depots
 from .errors import JuliaError, translated
 from .installation import SETUP_HINT, Installation
@@ -39,9 +39,8 @@ def init(*, threads: int | str | None = None, sysimage: str | os.PathLike | None
 
     Args:
         threads: number of Julia threads, or `"auto"`.
-        sysimage: path of a system image to start from. It must be made without PythonCall, which would start before
-            juliacall can tell it where Python is, and so without InvertibleNetworks.jl, which needs it: one with
-            Flux and CUDA is what can be had.
+        sysimage: path of a system image to start from, in place of the one that `python -m pyinvnets setup
+            --system-image` builds and that is used where it fits. With PythonCall in it, it needs juliacall 0.9.37.
         fast: whether the batched methods of the Julia package PyInvNets replace upstream's slow ones. They give the
             same numbers. This can be changed at any time.
 
@@ -153,6 +152,8 @@ def _location(found: Installation) -> Iterator[None]:
     perhaps install; knowing its library too, newer ones start no other Julia to ask.
     """
     told = {"EXE": found.executable, "PROJECT": found.project, "LIB": found.library, "BINDIR": found.bindir}
+    if not os.environ.get("PYTHON_JULIACALL_SYSIMAGE"):
+        told["SYSIMAGE"] = image.usable(found)
     before = {name: os.environ.get(name) for name in (f"PYTHON_JULIACALL_{key}" for key in told)}
     _set_environment(
         {name: before[name] or (str(path) if path else None) for name, path in zip(before, told.values(), strict=True)}

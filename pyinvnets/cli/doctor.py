@@ -60,7 +60,7 @@ def _python() -> Iterator[Line]:
             version = importlib.metadata.version(distribution)
             yield True, module, f"{distribution} {version}{remark(distribution, version)}"
     shared = bool(sysconfig.get_config_var("Py_ENABLE_SHARED"))
-    yield None, "shared libpython", "yes" if shared else "no; not needed, since Julia runs inside Python"
+    yield None, "Python as a library", ("yes" if shared else "no") + "; only Julia that starts Python needs it"
 
 
 def _julia(found: Installation) -> Iterator[Line]:

@@ -60,7 +60,12 @@ def _parser() -> argparse.ArgumentParser:
     _add_log_prob(commands)
 
     _add_setup(commands)
-    doctor = commands.add_parser("doctor", help="report what of the Julia engine is there and usable")
+    doctor = commands.add_parser(
+        "doctor",
+        help="report what of the Julia engine is there and usable",
+        description="Reports what of the Julia engine is there, a line each, with what to write where something is "
+        "missing; starts Julia, and tries a network. Nothing is changed.",
+    )
     doctor.set_defaults(run=_doctor)
 
     validate = commands.add_parser(

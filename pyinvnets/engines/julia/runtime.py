@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import importlib.util
 import json
 import os
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from . import image, installation
+from .beside_torch import warned_where_it_matters
 from .caches import own_depots
 from .errors import JuliaError, translated
 from .installation import SETUP_HINT, Installation
@@ -189,9 +191,8 @@ def _literal(text: str) -> str:
 
 def _start(found: Installation | None) -> JuliaEngine:
     """The engine in the Julia that was found, or in the one that runs already."""
-    interrupt = signal.getsignal(signal.SIGINT)
     _set_options()
-    with _location(found) if found else contextlib.nullcontext():
+    with _location(found) if found else contextlib.nullcontext(), _pythons_control_c(), warned_where_it_matters():
         try:
             import juliacall
         except Exception as error:  # juliacall raises bare Exceptions, asserts, and what its subprocess failed by
@@ -200,7 +201,6 @@ def _start(found: Installation | None) -> JuliaEngine:
 
     from .engine import JuliaEngine
 
-    _keep_control_c(interrupt)
     jl = juliacall.Main
     try:
         module = _load(jl)
@@ -212,13 +212,23 @@ def _start(found: Installation | None) -> JuliaEngine:
     return JuliaEngine(module)
 
 
-def _keep_control_c(handler: Any) -> None:
-    """Julia with several threads handles signals itself and blocks them elsewhere; Ctrl-C is to stay Python's."""
-    if (
-        os.environ.get("PYTHON_JULIACALL_HANDLE_SIGNALS") == "yes"
-        and threading.current_thread() is threading.main_thread()
-    ):
-        signal.signal(signal.SIGINT, handler)
+@contextlib.contextmanager
+def _pythons_control_c() -> Iterator[None]:
+    """Julia with several threads handles signals itself and blocks them elsewhere; Ctrl-C is to stay Python's.
+
+    What the system does at Ctrl-C is put back below Python, whose own `signal` works in the main thread only, while
+    Julia may start in any.
+    """
+    if os.environ.get("PYTHON_JULIACALL_HANDLE_SIGNALS") != "yes" or os.name != "posix":
+        yield
+        return
+    system = ctypes.CDLL(None)
+    action = ctypes.create_string_buffer(1024)  # a sigaction of any system
+    system.sigaction(signal.SIGINT, None, action)
+    try:
+        yield
+    finally:
+        system.sigaction(signal.SIGINT, action, None)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import zipfile
 
-from processes import ROOT, run_python
+from helpers.processes import ROOT, run_python
 
 
 def run(code, **environment):

@@ -6,13 +6,13 @@ import pickle
 
 import numpy as np
 import pytest
-from processes import run_python
 from sklearn.datasets import make_moons
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MaxAbsScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
+from helpers.processes import run_python
 from pyinvnets.sklearn import FlowDensity, FlowRegressor
 
 # Few steps and epochs for the sake of time; of a regressor the checks also ask for a score.

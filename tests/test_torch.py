@@ -9,10 +9,10 @@ import pickle
 
 import numpy as np
 import pytest
-from comparison import assert_close, relative_error
-from processes import run_python
 
 import pyinvnets as inv
+from helpers.comparison import assert_close, relative_error
+from helpers.processes import run_python
 from pyinvnets.validation import cases
 from pyinvnets.validation.cases import Case
 

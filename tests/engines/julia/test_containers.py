@@ -6,8 +6,8 @@ import re
 
 import pytest
 from packaging.specifiers import SpecifierSet
-from processes import ROOT
 
+from helpers.processes import ROOT
 from pyinvnets.engines.julia import installation
 
 DOCKER = (ROOT / "containers" / "Dockerfile").read_text()

@@ -6,8 +6,8 @@ import re
 
 import pytest
 from packaging.requirements import Requirement
-from processes import ROOT
 
+from helpers.processes import ROOT
 from pyinvnets.engines.julia import installation, runtime, versions
 
 README = (ROOT / "README.md").read_text()

@@ -8,8 +8,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from julia_user import DOCTOR, READY, SETUP, User, failure_of
 
+from helpers.julia_user import DOCTOR, READY, SETUP, User, failure_of
+from helpers.processes import ROOT
 from pyinvnets.engines.julia import installation
 
 
@@ -62,7 +63,7 @@ def test_pytest_finds_it(user, project):
     setup(user, project)
     test = "import pytest, conftest\n@pytest.mark.julia\ndef test():\n    assert conftest.julia_ready()\n"
     (user.folder / "test_it.py").write_text(test)
-    conftest = Path(__file__).parents[2] / "conftest.py"
+    conftest = ROOT / "tests" / "conftest.py"
     (user.folder / "conftest.py").write_text(conftest.read_text())
     done = user.run("import sys, pytest; sys.exit(pytest.main(['-q', '-p', 'no:cacheprovider', 'test_it.py']))")
     assert "1 passed" in done.stdout, done.stdout

@@ -9,9 +9,9 @@ import sys
 
 import numpy as np
 import pytest
-from processes import ROOT, run_python
 
 import pyinvnets as inv
+from helpers.processes import ROOT, run_python
 from pyinvnets.arrays import cuda_interface as devices
 
 
@@ -111,7 +111,7 @@ def test_on_a_stand_in():
     """Of the networks those that split alone: each compiles much."""
     chosen = "not test_a_network or (Glow and split)"
     run = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-x", "-k", chosen, "tests/on_stand_in.py"],
+        [sys.executable, "-m", "pytest", "-q", "-x", "-k", chosen, "tests/engines/julia/on_stand_in.py"],
         cwd=ROOT,
         env=os.environ | {"PYTHONPATH": str(ROOT)},
         capture_output=True,

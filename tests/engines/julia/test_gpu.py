@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from device_checks import DeviceChecks, batch, glow
 
 import pyinvnets as inv
+from helpers.device_checks import DeviceChecks, batch, glow
 
 pytestmark = [pytest.mark.gpu, pytest.mark.julia]
 

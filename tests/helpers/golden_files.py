@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pyinvnets.validation import golden
 
-FOLDER = Path(__file__).parent / "golden"
+FOLDER = Path(__file__).parents[1] / "golden"
 NAMES = {path.stem for folder in (FOLDER, golden.FOLDER) for path in folder.glob("*.npz")}
 
 

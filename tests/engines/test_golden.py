@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from comparison import assert_close
-from golden_files import NAMES, Golden
 
 import pyinvnets as inv
+from helpers.comparison import assert_close
+from helpers.golden_files import NAMES, Golden
 from pyinvnets.validation.cases import as_tuple
 from pyinvnets.validation.golden import CASES, OTHER_FILES, arguments, initial_state, residuals
 

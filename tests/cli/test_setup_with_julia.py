@@ -9,8 +9,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from processes import ROOT
 
+from helpers.processes import ROOT
 from pyinvnets.engines.julia import installation
 
 pytestmark = pytest.mark.julia

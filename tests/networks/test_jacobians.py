@@ -6,10 +6,10 @@ import sys
 
 import numpy as np
 import pytest
-from comparison import assert_close
-from golden_files import Golden
 
 import pyinvnets as inv
+from helpers.comparison import assert_close
+from helpers.golden_files import Golden
 from pyinvnets.validation.cases import CASES, Run
 
 DIFFERENTIABLE = [name for name, case in CASES.items() if hasattr(case.make(engine="numpy", seed=1), "jacobian")]

@@ -6,9 +6,9 @@ import functools
 
 import numpy as np
 import pytest
-from comparison import assert_close
 
 import pyinvnets as inv
+from helpers.comparison import assert_close
 from pyinvnets.validation.cases import CASES, Run, as_tuple
 
 ON_THE_CPU = "NetworkLoop", "NetworkMultiScaleHINT"

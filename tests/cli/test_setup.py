@@ -10,8 +10,9 @@ import time
 from pathlib import Path
 
 import pytest
-from julia_user import DOCTOR, READY, SETUP, User, failure_of
-from processes import ROOT
+
+from helpers.julia_user import DOCTOR, READY, SETUP, User, failure_of
+from helpers.processes import ROOT
 
 NEEDED = ("InvertibleNetworks", "JOLI", "Flux", "NNlib", "PrecompileTools", "PythonCall")
 

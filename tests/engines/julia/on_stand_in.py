@@ -1,5 +1,5 @@
 """The checks of device_checks.py on JLArrays in place of a GPU's arrays, in a process of its own, because Julia stays
-changed. All of them, in a minute or two: `python -m pytest tests/on_stand_in.py`."""
+changed. All of them, in a minute or two: `python -m pytest tests/engines/julia/on_stand_in.py`."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ import weakref
 from pathlib import Path
 
 import pytest
-from comparison import assert_close
-from device_checks import BOUND, DeviceChecks, batch, glow
 
 import pyinvnets as inv
+from helpers.comparison import assert_close
+from helpers.device_checks import BOUND, DeviceChecks, batch, glow
 
 pytestmark = pytest.mark.julia
 
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.julia
 @pytest.fixture(scope="module", autouse=True)
 def _stand_in():
     bridge = inv.engines.julia.start().bridge
-    bridge.include(str(Path(__file__).with_name("stand_in.jl")))
+    bridge.include(str(Path(__file__).parents[2] / "helpers" / "stand_in.jl"))
 
 
 class TestStandIn(DeviceChecks):

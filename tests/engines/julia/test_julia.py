@@ -12,14 +12,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from comparison import assert_close
-from golden_files import Golden
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from processes import ROOT, run_python
-from test_mathematics import glows
 
 import pyinvnets as inv
+from helpers.comparison import assert_close
+from helpers.golden_files import Golden
+from helpers.processes import ROOT, run_python
+from helpers.strategies import glows
 from pyinvnets.networks.base import arguments as check
 from pyinvnets.validation import cases
 from pyinvnets.validation.cases import as_tuple

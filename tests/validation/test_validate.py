@@ -6,8 +6,8 @@ import json
 
 import numpy as np
 import pytest
-from test_without_julia import script
 
+from helpers.processes import run_without_julia
 from pyinvnets.cli.main import main
 from pyinvnets.engines.numpy import NumpyEngine
 from pyinvnets.validation import report as validate
@@ -107,7 +107,7 @@ class TestGoldenVectors:
 
     def test_where_julia_cannot_be_found(self, tmp_path):
         code = "import sys; from pyinvnets.cli.main import main; sys.exit(main(['validate', '--only', 'NetworkGlow']))"
-        done = script(code, tmp_path)
+        done = run_without_julia(code, tmp_path)
         assert done.returncode == 0, done.stderr
         assert "NetworkGlow, glow_image" in done.stdout and "case" in done.stderr
         assert "juliacall" not in done.stderr

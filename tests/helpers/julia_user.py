@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from processes import ROOT
+from helpers.processes import ROOT
 
 SETUP = """
 import sys
@@ -39,7 +39,9 @@ class User:
         packages = self.environment_folder / "lib" / version / "site-packages"
         (packages / "borrowed.pth").write_text("\n".join(p for p in sys.path if p.endswith("-packages")))
         self.julia = folder / "julia"
-        self.julia.write_text(f'#!/bin/sh\nexec "{sys.executable}" "{ROOT / "tests" / "julia_stand_in.py"}" "$@"\n')
+        self.julia.write_text(
+            f'#!/bin/sh\nexec "{sys.executable}" "{ROOT / "tests" / "helpers" / "julia_stand_in.py"}" "$@"\n'
+        )
         self.julia.chmod(0o755)
         self.environment = {k: v for k, v in os.environ.items() if not k.startswith(("PYTHON", "JULIA", "PYINVNETS"))}
         self.environment |= {

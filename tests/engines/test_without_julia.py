@@ -2,23 +2,14 @@
 
 from __future__ import annotations
 
-import os
-
 import pytest
-from processes import run_python
 
-
-def script(code, tmp_path, **environment):
-    """Run `code` where juliapkg has resolved nothing, and finds no Julia."""
-    kept = {k: v for k, v in os.environ.items() if not k.startswith(("PYTHON_JULIA", "JULIA", "PYINVNETS"))}
-    kept |= {"PYTHON_JULIAPKG_PROJECT": str(tmp_path / "project"), "PYTHON_JULIAPKG_OFFLINE": "yes"}
-    kept |= {"HOME": str(tmp_path), "XDG_CONFIG_HOME": str(tmp_path)}  # where a Julia may be remembered
-    return run_python(code, environment=kept | environment)
+from helpers.processes import run_without_julia
 
 
 def test_auto_takes_numpy_and_says_so_once(tmp_path):
     code = "import pyinvnets as inv; print(inv.ActNorm(2).engine, inv.Conv1x1(2).engine, inv.sample_banana(2).shape)"
-    done = script(code, tmp_path)
+    done = run_without_julia(code, tmp_path)
     assert done.stdout.strip() == "numpy numpy (1, 1, 2, 2)", done.stderr
     assert done.stderr.count("UserWarning") == 1
     assert "python -m pyinvnets setup" in done.stderr
@@ -26,7 +17,7 @@ def test_auto_takes_numpy_and_says_so_once(tmp_path):
 
 def test_julia_is_a_clear_error(tmp_path):
     code = "import pyinvnets as inv\ntry: inv.ActNorm(2, engine='julia')\nexcept inv.JuliaError as error: print(error)"
-    done = script(code, tmp_path)
+    done = run_without_julia(code, tmp_path)
     assert "Julia is not set up" in done.stdout and "python -m pyinvnets setup" in done.stdout, done.stderr
     assert "juliacall" not in done.stderr
 
@@ -36,18 +27,18 @@ def test_a_project_without_the_package(tmp_path):
     julia = tmp_path / "julia"
     julia.touch(0o755)
     code = "import pyinvnets as inv\ntry: inv.ActNorm(2, engine='julia')\nexcept inv.JuliaError as error: print(error)"
-    done = script(code, tmp_path, PYTHON_JULIACALL_EXE=str(julia), PYTHON_JULIACALL_PROJECT=str(tmp_path))
+    done = run_without_julia(code, tmp_path, PYTHON_JULIACALL_EXE=str(julia), PYTHON_JULIACALL_PROJECT=str(tmp_path))
     assert "has no InvertibleNetworks" in done.stdout, done.stderr
 
 
 def test_half_of_juliacalls_settings(tmp_path):
     code = "import pyinvnets as inv; print(inv.ActNorm(2).engine)"
-    done = script(code, tmp_path, PYTHON_JULIACALL_EXE="/nowhere/julia")
+    done = run_without_julia(code, tmp_path, PYTHON_JULIACALL_EXE="/nowhere/julia")
     assert done.stdout.strip() == "numpy", done.stderr
 
 
 def test_doctor_names_what_is_missing(tmp_path):
-    done = script("import sys; from pyinvnets.cli.main import main; sys.exit(main(['doctor']))", tmp_path)
+    done = run_without_julia("import sys; from pyinvnets.cli.main import main; sys.exit(main(['doctor']))", tmp_path)
     assert done.returncode == 1
     assert "python -m pyinvnets setup" in done.stdout
     assert "pywt" in done.stdout
@@ -63,4 +54,4 @@ def test_doctor_names_what_is_missing(tmp_path):
 )
 def test_options(call, message, tmp_path):
     code = f"import pyinvnets as inv\ntry: {call}\nexcept (ValueError, FileNotFoundError) as error: print(error)"
-    assert message in script(code, tmp_path).stdout
+    assert message in run_without_julia(code, tmp_path).stdout

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from comparison import assert_close, relative_error
-from golden_files import Golden
 
 import pyinvnets as inv
+from helpers.comparison import assert_close, relative_error
+from helpers.golden_files import Golden
 
 BATCH = 150
 LEARNING_RATE = float(np.float32(9e-4))

@@ -16,9 +16,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from processes import ROOT
 
 import pyinvnets as inv
+from helpers.processes import ROOT
 from pyinvnets.cli.main import main
 from pyinvnets.storage.expressions import parse
 

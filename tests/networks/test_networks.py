@@ -7,9 +7,9 @@ import pickle
 
 import numpy as np
 import pytest
-from comparison import assert_close
 
 import pyinvnets as inv
+from helpers.comparison import assert_close
 from pyinvnets.validation.cases import CASES, Run, same
 
 

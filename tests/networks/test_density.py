@@ -8,9 +8,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
-from comparison import assert_close
 
 import pyinvnets as inv
+from helpers.comparison import assert_close, single
 from pyinvnets.networks.base import density
 from pyinvnets.networks.base.density import NoDensity
 from pyinvnets.validation.cases import CASES, Run, as_tuple
@@ -28,10 +28,6 @@ def run(request, engine):
 @pytest.fixture(params=FEW)
 def few(request, engine):
     return Run(CASES[request.param], engine)
-
-
-def single(arrays, i):
-    return [np.asfortranarray(array[..., i : i + 1]) for array in arrays]
 
 
 def latent_of(run, arrays):

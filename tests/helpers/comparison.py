@@ -15,3 +15,8 @@ def relative_error(got: np.ndarray | float, expected: np.ndarray | float) -> flo
 def assert_close(got: np.ndarray | float, expected: np.ndarray | float, bound: float, what: str) -> None:
     error = relative_error(got, expected)
     assert error <= bound, f"{what}: relative error {error:.3g}, allowed {bound:.3g}"
+
+
+def single(arrays, i: int) -> list[np.ndarray]:
+    """Sample `i` of each array, as a batch of one."""
+    return [np.asfortranarray(array[..., i : i + 1]) for array in arrays]

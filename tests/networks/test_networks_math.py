@@ -11,9 +11,9 @@ import re
 
 import numpy as np
 import pytest
-from comparison import assert_close
 
 import pyinvnets as inv
+from helpers.comparison import assert_close
 from pyinvnets.validation.cases import CASES, Run
 
 STEPS = 10.0 ** -np.arange(4.5, 6.6, 0.5)

@@ -6,9 +6,9 @@ import contextlib
 
 import numpy as np
 import pytest
-from golden_files import FOLDER, Golden
 
 import pyinvnets as inv
+from helpers.golden_files import FOLDER, Golden
 from pyinvnets.validation.golden import CASES
 
 FILE = FOLDER / "glow_1d.bson"

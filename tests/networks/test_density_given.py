@@ -6,10 +6,9 @@ import math
 
 import numpy as np
 import pytest
-from comparison import assert_close
-from test_density import single
 
 import pyinvnets as inv
+from helpers.comparison import assert_close, single
 from pyinvnets.networks.base import pair
 from pyinvnets.validation.cases import CASES, Run
 

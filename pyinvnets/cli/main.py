@@ -180,7 +180,7 @@ def _add_setup(commands: argparse._SubParsersAction) -> None:
     add("--julia", metavar="EXE", help="a Julia that is there, for good; with --project")
     add("--project", metavar="DIR", help="its project, with the packages that pyinvnets needs")
     add("--forget", action="store_true", help="no longer use the Julia that --julia named")
-    add("--system-image", action="store_true", help="build what starts in a third of the time: 12 minutes, 600 MB")
+    add("--system-image", action="store_true", help="build an image to start from, faster: 12 minutes, 600 MB")
     setup.set_defaults(run=_setup, refuse=setup.error)
 
 

@@ -1,4 +1,4 @@
-"""The system image of a Julia project: Julia with the packages loaded already, which starts in a third of the time.
+"""The system image of a Julia project: Julia with the packages loaded already, for a faster start.
 
 It lies in a folder of the project, beside notes of what it was built from, and is used where these are the same.
 """

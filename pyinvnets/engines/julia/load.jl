@@ -31,12 +31,9 @@ function announce(message)
     return nothing
 end
 
-# What PyInvNets needs is loaded first, so that nothing but PyInvNets itself is compiled into the depots.
 function load(folder, depots)
     return with_logger(Announcer(current_logger())) do
-        for (name, uuid) in Base.parsed_toml(joinpath(folder, "PyInvNets", "Project.toml"))["deps"]
-            Base.require(Base.PkgId(Base.UUID(uuid), name))
-        end
+        is_compiled(depots) || load_needed(folder)
         prepend!(DEPOT_PATH, depots)
         try
             folder in LOAD_PATH || push!(LOAD_PATH, folder)
@@ -44,6 +41,16 @@ function load(folder, depots)
         finally
             deleteat!(DEPOT_PATH, eachindex(depots))
         end
+    end
+end
+
+# A compiled PyInvNets finds the very packages that it was compiled with, where a depot has several compiled ones.
+is_compiled(depots) = any(depot -> isdir(joinpath(depot, "compiled", "v$(VERSION.major).$(VERSION.minor)")), depots)
+
+# Loaded before, these are not compiled into the depots of one copy.
+function load_needed(folder)
+    for (name, uuid) in Base.parsed_toml(joinpath(folder, "PyInvNets", "Project.toml"))["deps"]
+        Base.require(Base.PkgId(Base.UUID(uuid), name))
     end
 end
 

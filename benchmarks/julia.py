@@ -4,7 +4,7 @@
 
 One update is forward, backward and Adam with Flux's arithmetic. «native» is a loop in Julia itself over upstream's own
 methods and Flux's `update!`; «Python, upstream's methods» the same through the proxies; «Python» with the batched
-methods of `julia/PyInvNets`. They take turns; each figure is the median.
+methods of `PyInvNets`. They take turns; each figure is the median.
 """
 
 from __future__ import annotations

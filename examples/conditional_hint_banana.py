@@ -1,7 +1,7 @@
-"""Samples of X given an observation Y, by conditional HINT, which learns both lanes together.
+"""Samples of X given an observation Y, by conditional HINT, which learns both together.
 
 X is the banana distribution, and Y = A X + noise sees its second number badly. Y goes its way to the latent alone, so
-to fix an observation is to fix its latent, and what the other lane's noise then becomes are samples of the posterior:
+to fix an observation is to fix its latent, and what noise in X's latent then becomes are samples of the posterior:
 `sample_given`. They are compared with the exact posterior, and the density `log_prob_given` with the exact one.
 conditional_hint_banana.png shows the posteriors of three observations.
 
@@ -26,7 +26,7 @@ def observe(X):
     return np.asfortranarray(Y[None, None], np.float32)
 
 
-# The network: eight flow steps over both lanes, with dense blocks; the objective is -log p(x, y).
+# The network: eight flow steps over both, with dense blocks; the objective is -log p(x, y).
 X_train = inv.sample_banana(30_000, seed=1)
 Y_train = observe(X_train)
 n_in, n_hidden, depth = 2, 32, 8

@@ -152,7 +152,7 @@ Z, lgdet = CG.forward(X, condition)
 X_again, X_recomputed = CG.inverse(Z, condition), CG.backward(Z - target, Z, condition)[1]
 report("ConditionalLayerGlow", CG, loss, (X, X_again), (X, X_recomputed))
 
-# Conditional HINT: two lanes, of which Y goes its way alone and conditions X.
+# Conditional HINT: two arrays, of which Y goes its way alone and conditions X.
 CH = inv.ConditionalLayerHINT(4, 16, seed=1).astype(np.float64)
 Y4 = normal(6, 6, 4, 2)
 

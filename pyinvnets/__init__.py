@@ -3,6 +3,10 @@
 Importing this starts no Julia; the Julia engine starts at its first use.
 """
 
+import importlib
+from importlib.util import find_spec
+from typing import TYPE_CHECKING
+
 from ._version import __version__
 from .engines import use_engine
 from .engines.julia import JuliaError, init
@@ -141,3 +145,21 @@ __all__ = [
     "wavelet_squeeze",
     "wavelet_unsqueeze",
 ]
+
+_NEEDS = {"plotting": "matplotlib", "sklearn": "sklearn", "torch": "torch"}
+"""The modules that are imported when they are first asked for, and what each cannot do without."""
+
+if TYPE_CHECKING:
+    from . import plotting as plotting
+    from . import sklearn as sklearn
+    from . import torch as torch
+else:
+
+    def __getattr__(name: str) -> object:
+        if name in _NEEDS:
+            return importlib.import_module(f"{__name__}.{name}")
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*__all__, *(name for name, package in _NEEDS.items() if find_spec(package))})

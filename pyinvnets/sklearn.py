@@ -151,7 +151,7 @@ class FlowDensity(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixi
         history_: the `History` of the training.
         n_features_in_, feature_names_in_: as scikit-learn has them.
 
-    Source: Rothfuss et al. (2019), «Noise Regularization for Conditional Density Estimation»,
+    Source: Rothfuss et al. (2019), «Noise Regularization for ConditionalFlow Density Estimation»,
     https://arxiv.org/abs/1907.08982, for the noise.
 
     >>> from sklearn.datasets import make_moons

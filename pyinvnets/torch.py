@@ -13,13 +13,9 @@ from typing import Any
 import numpy as np
 
 from .arrays.latents import by_sample, from_samples
-from .networks.base import density
-from .networks.base.conditional import Conditional
-from .networks.base.flow import OneLane
-from .networks.base.layer import Invertible
-from .networks.base.pair import TwoLanes
+from .networks.base.density import check_tracked
+from .networks.base.layer import Layer
 from .networks.base.parameters import clear_grad, get_params, set_params
-from .networks.compose import SummarizedNet
 
 try:
     import torch
@@ -64,22 +60,19 @@ class FlowModule(nn.Module):
     torch.Size([500, 2, 1, 1])
     """
 
-    def __init__(self, network: Invertible) -> None:
-        if not isinstance(network, (OneLane, TwoLanes, Conditional, SummarizedNet)):
-            raise TypeError(
-                "FlowModule: expected an invertible network or layer with one lane, two lanes or a condition, got "
-                f"{network!r}"
-            )
-        if network._data.vector:
+    def __init__(self, network: Layer) -> None:
+        if not isinstance(network, Layer) or not network.signature.invertible:
+            raise TypeError(f"FlowModule: expected an invertible network or layer, got {network!r}")
+        if network.signature.data.vector:
             raise ValueError(f"FlowModule: expected a network over images, got one over flat vectors, {network!r}")
         if network.on_gpu:
             raise ValueError("FlowModule computes on the CPU, and the network is on the GPU; write network.cpu()")
         super().__init__()
         self.network = network
-        self._conditional = isinstance(network, (Conditional, SummarizedNet))
+        self._conditional = network.signature.condition is not None
         if self._conditional:
             self._names = {"forward": ("x", "c"), "inverse": ("z", "c")}
-        elif network._lanes == 2:
+        elif len(network.signature.inputs) == 2:
             self._names = {"forward": ("x", "y"), "inverse": ("zx", "zy")}
         else:
             self._names = {"forward": ("x",), "inverse": ("z",)}
@@ -134,7 +127,7 @@ class FlowModule(nn.Module):
             TypeError, ValueError, RuntimeError: as `forward`; ValueError also where the network keeps no
                 log-determinant.
         """
-        density._check_tracked(self.network, f"{self._title}.log_prob")
+        check_tracked(self.network, f"{self._title}.log_prob")
         *latents, result = self(*inputs)
         for z in latents:
             rows = z.flatten(1)
@@ -161,16 +154,17 @@ class FlowModule(nn.Module):
             raise RuntimeError(f"{self._title}.inverse has no gradient; write z.detach(), or use torch.no_grad()")
         tensors = self._checked("inverse", latents)
         self._own()
-        network, lanes = self.network, self.network._lanes
+        network, count = self.network, len(self.network.signature.latents)
         title = f"{self._title}.inverse"
-        network._check_initialised(title)
+        network.check_initialised(title)
         condition, size = (), network.spatial
         if self._conditional:
-            (C,) = network._checked(f"{title}, transposed", (network._condition,), {"c": _array(tensors[-1])})
-            condition, size = (network._inverse_condition(title, C),), C.shape[:-2]
+            takes = (network.signature.condition,)
+            (C,) = network.checked(f"{title}, transposed", takes, {"c": _array(tensors[-1])})
+            condition, size = (network.condition_for_inverse(C),), C.shape[:-2]
         if self._by_sample:
-            self._check_vectors(title, tensors[:lanes], size)
-        Z = [self._latent(z, size) for z in tensors[:lanes]]
+            self._check_vectors(title, tensors[:count], size)
+        Z = [self._latent(z, size) for z in tensors[:count]]
         results = network.inverse(*Z, *condition)
         return tuple(map(_tensor, results)) if isinstance(results, tuple) else _tensor(results)
 
@@ -233,16 +227,16 @@ class FlowModule(nn.Module):
     def _arrays(self, inputs: tuple[Tensor, ...]) -> tuple[np.ndarray, ...]:
         """The inputs as the network takes them, with its own checks of their shapes."""
         network = self.network
-        spaces = (network._data,) * network._lanes + ((network._condition,) if self._conditional else ())
+        specs = (*network.signature.inputs.values(), *((network.signature.condition,) if self._conditional else ()))
         arrays = dict(zip(self._names["forward"], map(_array, inputs), strict=True))
-        return network._checked(f"{self._title}.forward, transposed", spaces, arrays)
+        return network.checked(f"{self._title}.forward, transposed", specs, arrays)
 
     def _check_vectors(self, title: str, vectors: Sequence[Tensor], size: tuple[int, ...] | None) -> None:
         if size is None:
             raise ValueError(
                 f"{title}: the image size is not known yet; set flow.network.spatial = (W, H), or call forward"
             )
-        elements = self.network._latent.channels * math.prod(size)
+        elements = self.network.signature.latent.channels * math.prod(size)
         for z in vectors:
             if z.ndim != 2 or z.shape[1] != elements:
                 raise ValueError(f"{title}: z must have shape (N, {elements}), got {tuple(z.shape)}")
@@ -250,17 +244,17 @@ class FlowModule(nn.Module):
     @property
     def _by_sample(self) -> bool:
         """Whether the network's latent has no axis of samples, and rows of elements stand for it."""
-        return self.network._latent.vector or self.network._splits > 0
+        return self.network.signature.latent.vector or self.network.signature.splits > 0
 
     def _rows(self, Z: np.ndarray, samples: int) -> Tensor:
         """A latent as a tensor with a row for each sample."""
-        return _tensor(by_sample(Z, samples, self.network._splits) if self._by_sample else Z)
+        return _tensor(by_sample(Z, samples, self.network.signature.splits) if self._by_sample else Z)
 
     def _latent(self, rows: Tensor, size: tuple[int, ...]) -> np.ndarray:
         """The inverse of `_rows`, for data of image size `size`."""
         if not self._by_sample:
             return _array(rows)
-        flat, space = from_samples(_array(rows), self.network._splits), self.network._latent
+        flat, space = from_samples(_array(rows), self.network.signature.splits), self.network.signature.latent
         return flat if space.vector else flat.reshape((*size, space.channels, len(rows)), order="F")
 
     # Parameters
@@ -271,12 +265,11 @@ class FlowModule(nn.Module):
 
     @property
     def _title(self) -> str:
-        return f"FlowModule({self.network._title})"
+        return f"FlowModule({self.network.title})"
 
     def _initialise(self, arrays: tuple[np.ndarray, ...]) -> None:
         """Let the first batch set ActNorm, unless that was done past the module."""
-        self.network._parameters_changed()
-        if self.network._uninitialised:
+        if not self.network.initialised:
             self.network.forward(*arrays)
         self._take()
 
@@ -328,11 +321,12 @@ class FlowModule(nn.Module):
 def _give(module: FlowModule, *unused: Any) -> None:
     """Let the network have the parameters' values, in its memory."""
     values = [_array(parameters[leaf]) for parameters, leaf in module._places]
-    lazy = module.network._lazy_names
-    names = (p.name for p in get_params(module.network))
     set_params(
         module.network,
-        [None if name in lazy and np.isnan(value).all() else value for name, value in zip(names, values, strict=True)],
+        [
+            None if p.lazy and np.isnan(value).all() else value
+            for p, value in zip(get_params(module.network), values, strict=True)
+        ],
     )
     module._take()
 
@@ -342,26 +336,23 @@ class _Propagation(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, module: FlowModule, *tensors: Tensor) -> tuple[Tensor, ...]:
-        network, title = module.network, f"{module._title}.forward"
-        count = network._lanes + module._conditional
-        inputs, parameters = tensors[:count], tensors[count:]
-        arrays = tuple(map(_array, inputs))
-        tracked = network._no_density is None
-        if tracked:
-            *results, logdet = network._forward_by_sample(title, arrays)
-            terms = (torch.from_numpy(logdet).to(module._dtype),)
+        network, signature = module.network, module.network.signature
+        inputs = tensors[: len(module._names["forward"])]
+        parameters, arrays = tensors[len(inputs) :], tuple(map(_array, inputs))
+        if signature.no_density is None:
+            *results, logdet = network.forward_by_sample(*arrays)
+            logdets = (torch.from_numpy(logdet).to(module._dtype),)
         else:
-            results = [result for result in network._call("forward", title, arrays) if isinstance(result, np.ndarray)]
-            terms = ()
-        latents = [module._rows(Z, len(inputs[0])) for Z in results[: network._lanes]]
-        # What `backward` needs of the condition: as `forward` gives it, else as it came; a summary needs both.
-        conditions = list(map(_tensor, results[network._lanes :]))
-        if module._conditional and not getattr(network, "_transforms_condition", False):
-            conditions.append(inputs[1])
+            results, logdets = network.forward(*arrays), ()
+            results = results if isinstance(results, tuple) else (results,)
+        count = len(signature.latents)
+        latents = [module._rows(Z, len(inputs[0])) for Z in results[:count]]
+        # What `backward` needs of the condition: as `forward` gives it, and as it came.
+        conditions = [*map(_tensor, results[count:]), *inputs[1:]] if module._conditional else []
         ctx.module, ctx.size, ctx.shapes = module, network.spatial, [tensor.shape for tensor in inputs]
         ctx.counts = len(latents), len(conditions)
         ctx.save_for_backward(*latents, *conditions, *parameters)
-        return (*latents, *terms)
+        return (*latents, *logdets)
 
     @staticmethod
     @once_differentiable
@@ -371,7 +362,7 @@ class _Propagation(torch.autograd.Function):
         deltas = [delta.contiguous() for delta in cotangents[:latents]]
         # Weights count only where `backward` has the gradient of the log-determinant; elsewhere one value will do.
         weights = cotangents[-1] if len(cotangents) > latents else deltas[0].new_zeros(len(deltas[0]))
-        if module.network._keeps_volume:
+        if module.network.signature.keeps_volume:
             weights = torch.zeros_like(weights)
         values, group = weights.unique(return_inverse=True)
         if len(values) == 1:
@@ -407,12 +398,15 @@ def _pull_back(
     if not abs(scale) > least:
         scale = least
     latents, conditions = saved[: len(deltas)], saved[len(deltas) :]
-    if network._is_flat:
+    if network.signature.flat:
         network.spatial = size  # of this forward; another may have come after it
     arrays = [module._latent(z, size) for z in (*(delta / (scale or 1.0) for delta in deltas), *latents)]
     clear_grad(network)
-    results = network._call("backward", f"{module._title}.backward", (*arrays, *map(_array, conditions)))
-    d_inputs = (results[0], results[2]) if module._conditional else results[: len(deltas)]
+    d_latents, latents = arrays[: len(deltas)], arrays[len(deltas) :]
+    of_forward, given = conditions[:-1], conditions[-1:]
+    d_inputs = network.pull_back(
+        tuple(d_latents), tuple(latents), tuple(map(_array, of_forward)), (None, *map(_array, given))
+    )
     gradients = [*d_inputs, *(p.grad for p in get_params(network))]
     scaled = [None if gradient is None else _tensor(gradient * scale) for gradient in gradients]
     clear_grad(network)

@@ -6,11 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from .arrays.spec import Space
+from .arrays.spec import ArraySpec
 from .functions.activations import ActivationFunction, Sigmoid2Layer
-from .networks.base.conditional import Conditional
-from .networks.base.flow import OneLane
-from .networks.base.layer import Invertible
+from .networks.base.layer import Layer
+from .networks.base.parameters import get_params
 from .networks.glow import NetworkConditionalGlow, NetworkGlow
 from .training.fit import fit
 from .training.history import History
@@ -46,7 +45,7 @@ class VectorFlow:
     ((600,), (5, 3))
     """
 
-    network: Invertible
+    network: Layer
 
     def __init__(
         self,
@@ -73,17 +72,18 @@ class VectorFlow:
         _spread(self.network, seed)
 
     @classmethod
-    def of(cls, network: Invertible) -> VectorFlow:
+    def of(cls, network: Layer) -> VectorFlow:
         """The flow on rows of a network that takes images of one pixel; it is shared, not copied.
 
         Raises:
             TypeError: it is no network over one array, with or without a condition.
             ValueError: it does not take images of one pixel.
         """
-        if not isinstance(network, (OneLane, Conditional)):
+        signature = getattr(network, "signature", None)
+        if signature is None or not signature.invertible or len(signature.inputs) > 1:
             raise TypeError(f"VectorFlow.of: expected a network over one array, got {network!r}")
-        space = network._data
-        if network._is_flat or not space.ndims or not space.holds((*(1,) * space.ndims, space.channels, 1)):
+        space = signature.data
+        if signature.flat or not space.ndims or not space.holds((*(1,) * space.ndims, space.channels, 1)):
             raise ValueError(f"VectorFlow.of: expected a network that takes images of one pixel, got {network!r}")
         flow = cls.__new__(cls)
         flow.network = network
@@ -133,8 +133,8 @@ class VectorFlow:
         """
         network, title = self.network, "VectorFlow.inverse"
         Z, *condition = self._images("inverse", Z, C)
-        network._check_initialised(title)
-        return _rows(network.inverse(Z, *(network._inverse_condition(title, array) for array in condition)))
+        network.check_initialised(title)
+        return _rows(network.inverse(Z, *(network.condition_for_inverse(array) for array in condition)))
 
     def log_prob(self, X: np.ndarray, C: np.ndarray | None = None, *, batch_size: int | None = None) -> np.ndarray:
         """Log-density of each row, in nats.
@@ -188,33 +188,35 @@ class VectorFlow:
 
     def _images(self, method: str, X: np.ndarray, C: np.ndarray | None) -> tuple[np.ndarray, ...]:
         """Rows as images of one pixel, without a copy."""
-        X = _image(f"VectorFlow.{method}", "X", X, self.network._data)
+        X = _image(f"VectorFlow.{method}", "X", X, self.network.signature.data)
         return X, *self._condition(method, C)
 
     def _given(self, method: str, C: np.ndarray | None) -> dict[str, Any]:
         """What the network's `sample` needs to know of the image, or its condition."""
         condition = self._condition(method, C)
-        return {"C": condition[0]} if condition else {"spatial": (1,) * self.network._data.ndims}
+        return {"C": condition[0]} if condition else {"spatial": (1,) * self.network.signature.data.ndims}
 
     def _condition(self, method: str, C: np.ndarray | None) -> tuple[np.ndarray, ...]:
-        if isinstance(self.network, Conditional) != (C is not None):
+        if (self.network.signature.condition is not None) != (C is not None):
             needed = "needs a condition too" if C is None else "takes no condition"
             raise ValueError(f"VectorFlow.{method}: {self.network!r} {needed}")
-        return () if C is None else (_image(f"VectorFlow.{method}", "the condition", C, self.network._condition),)
+        return (
+            () if C is None else (_image(f"VectorFlow.{method}", "the condition", C, self.network.signature.condition),)
+        )
 
 
-def _spread(network: Invertible, seed: int | None) -> None:
+def _spread(network: Layer, seed: int | None) -> None:
     """Initial weights for few features. A block ends in a ReLU: of one feature and no bias half of its outputs would
     be zero on a whole half-line, many of them for good. All are made positive, with kinks here and there."""
     rng = np.random.default_rng(seed)
-    for p in network._parameters:
+    for p in get_params(network):
         if p.name.endswith(".RB.W3"):
             p.data[...] = 0.3 * np.abs(p.data)
         elif p.name.endswith(".RB.b1"):
             p.data[...] = rng.uniform(-1, 1, p.data.shape)
 
 
-def _image(title: str, name: str, rows: Any, space: Space) -> np.ndarray:
+def _image(title: str, name: str, rows: Any, space: ArraySpec) -> np.ndarray:
     if not isinstance(rows, np.ndarray):
         raise TypeError(f"{title}: {name} must be a NumPy array, got {type(rows).__name__}")
     if rows.ndim != 2 or rows.shape[1] != space.channels or not len(rows):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import zipfile
 
+import pyinvnets as inv
 from helpers.processes import ROOT, run_python
 
 
@@ -19,6 +20,23 @@ def test_import_is_light():
         "print([m for m in ('juliacall', 'matplotlib', 'scipy', 'pywt', 'sklearn', 'torch') if m in sys.modules])"
     )
     assert done.stdout.strip() == "[]", done.stderr
+
+
+def test_dir_shows_the_public_names_alone():
+    done = run("import pyinvnets as inv; print(*dir(inv))")
+    names = done.stdout.split()
+    assert {"NetworkGlow", "fit", "plotting", "sklearn", "__version__"} <= set(names), done.stderr
+    assert set(names) - set(inv.__all__) <= {"plotting", "sklearn", "torch"}
+    assert all(hasattr(inv, name) for name in names)
+
+
+def test_modules_come_when_asked_for():
+    done = run(
+        "import sys, pyinvnets as inv; print('pyinvnets.plotting' in sys.modules, inv.plotting.training_log.__name__); "
+        "print(inv.sklearn.FlowDensity.__name__); inv.plottin"
+    )
+    assert done.stdout.split() == ["False", "training_log", "FlowDensity"]
+    assert "AttributeError: module 'pyinvnets' has no attribute 'plottin'" in done.stderr
 
 
 def test_environment_variable_chooses_the_engine():
@@ -44,7 +62,11 @@ def test_wheel_holds_the_julia_side_and_golden_vectors(tmp_path):
     files = zipfile.ZipFile(done.stdout.split()[-1])
     names = files.namelist()
     assert {"pyinvnets/juliapkg.json", "pyinvnets/engines/julia/PyInvNets/src/PyInvNets.jl"} <= set(names)
-    assert "pyinvnets/engines/numpy/engine.py" in names
+    assert {"pyinvnets/engines/numpy/engine.py", "pyinvnets/py.typed"} <= set(names)
+    (entry_points,) = (files.read(n).decode() for n in names if n.endswith("entry_points.txt"))
+    assert "pyinvnets = pyinvnets.cli.main:main" in entry_points
+    (licence,) = (files.read(n).decode() for n in names if n.endswith("LICENSE"))
+    assert licence == (ROOT / "LICENSE").read_text()
     assert not [n for n in names if n.startswith(("tests/", "examples/"))]
     golden = [n for n in names if n.startswith("pyinvnets/validation/vectors/")]
     assert golden and sum(files.getinfo(n).file_size for n in golden) < 2_500_000

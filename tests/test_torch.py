@@ -193,7 +193,7 @@ class TestDensity:
     def test_inverse(self, name, engine):
         case = CASES[name]
         flow, inputs = FlowModule(case.network(engine)), tensors(case.inputs())
-        lanes = flow.network._lanes
+        lanes = len(flow.network.signature.latents)
         with torch.no_grad():
             latents = as_tuple(flow(*inputs))[:lanes]
             assert all(len(z) == len(inputs[0]) for z in latents)
@@ -261,15 +261,15 @@ class TestMemory:
     def test_batches_go_in_and_out_without_a_copy(self, engine, monkeypatch):
         flow, x = FlowModule(glow(engine)), banana(20)
         flow(x)
-        handle, seen = flow.network._handle, []
-        right = handle.call
+        model, seen = flow.network.model, []
+        right = model.forward_by_sample
 
-        def call(mode, arrays):
-            results = right(mode, arrays)
-            seen.append((address(arrays[0]), address(results[0])))
+        def forward_by_sample(X):
+            results = right(X)
+            seen.append((address(X), address(results[0])))
             return results
 
-        monkeypatch.setattr(handle, "call", call)
+        monkeypatch.setattr(model, "forward_by_sample", forward_by_sample)
         z, _ = flow(x)
         assert seen == [(x.data_ptr(), z.data_ptr())]
 

@@ -1,1 +1,1 @@
-"""What an array must look like, and what is known of one before any network sees it."""
+"""Array arguments: their specifications, and the checks that they pass before any network sees them."""

@@ -8,18 +8,17 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..engines.julia.device_array import DeviceArray
-from ..engines.julia.gpu import gpu
 from .cuda_interface import is_on_gpu
-from .spec import DTYPES, Space, check_shape
+from .latents import Array
+from .spec import DTYPES, ArraySpec, check_shape
 
 
-def checked(name: str, array: object, space: Space, dtype: np.dtype | None, owner: str) -> np.ndarray:
-    """`array` in column-major order, copied only where it is not so already.
+def checked(name: str, array: object, spec: ArraySpec, dtype: np.dtype | None, owner: str) -> np.ndarray:
+    """Give `array` in column-major order. It is copied only if it is in another order.
 
     Raises:
         TypeError: it is no array of `dtype` (of float32 or float64 where that is `None`).
-        ValueError: its shape is not in `space`.
+        ValueError: its shape is not in `spec`.
     """
     if not isinstance(array, np.ndarray):
         raise TypeError(
@@ -28,33 +27,17 @@ def checked(name: str, array: object, space: Space, dtype: np.dtype | None, owne
             if not is_on_gpu(array)
             else f"{owner}: {name} is on the GPU, and the network is not; write inv.cpu({name}), or G.gpu() first"
         )
-    _check_kind(name, array, space, dtype, owner)
+    check_kind(name, array, spec, dtype, owner)
     if array.flags.f_contiguous and array.flags.aligned:
         return array
     return np.array(array, order="F")
 
 
-def checked_on_gpu(name: str, array: object, space: Space, dtype: np.dtype, owner: str) -> DeviceArray:
-    """`array`, of whatever library, as the network on the GPU takes it; its memory is shared.
-
-    Raises:
-        TypeError: it is not on the GPU, or not of `dtype`.
-        ValueError: its shape is not in `space`, or it is read-only or not column-major.
-    """
-    if not is_on_gpu(array):
-        raise TypeError(
-            f"{owner}: the network is on the GPU, and {name}, a {type(array).__name__}, is not; write "
-            f"inv.gpu({name}), or G.cpu() first"
-        )
-    array = gpu(array)
-    _check_kind(name, array, space, dtype, owner)
-    return array
-
-
-def _check_kind(name: str, array: np.ndarray | DeviceArray, space: Space, dtype: np.dtype | None, owner: str) -> None:
+def check_kind(name: str, array: Array, spec: ArraySpec, dtype: np.dtype | None, owner: str) -> None:
+    """Raise TypeError if the array is not of `dtype`, and ValueError if `spec` does not allow its shape."""
     if array.dtype != dtype if dtype else array.dtype not in DTYPES:
         raise TypeError(_dtype_message(name, array.dtype, dtype, owner))
-    check_shape(name, array.shape, space, owner)
+    check_shape(name, array.shape, spec, owner)
 
 
 def _dtype_message(name: str, got: np.dtype, expected: np.dtype | None, owner: str) -> str:

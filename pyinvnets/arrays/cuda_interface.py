@@ -1,4 +1,4 @@
-"""Arrays on a GPU as other libraries show them, by `__cuda_array_interface__`."""
+"""Arrays of any library on a GPU, described by their `__cuda_array_interface__`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ TYPES = {"<f4": np.dtype(np.float32), "<f8": np.dtype(np.float64)}
 
 
 def is_on_gpu(X: Any) -> bool:
-    """Whether X is an array on a GPU, of whatever library."""
+    """Whether X is an array on a GPU, whichever library made it."""
     return hasattr(X, "__cuda_array_interface__")
 
 
@@ -45,3 +45,8 @@ def described(X: Any) -> tuple[int, np.dtype, tuple[int, ...]]:
 def column_major(shape: tuple[int, ...], itemsize: int) -> tuple[int, ...]:
     """The strides of a column-major array, in bytes."""
     return tuple(int(itemsize * np.prod(shape[:i], dtype=np.int64)) for i in range(len(shape)))
+
+
+def to_numpy(array: Any) -> np.ndarray:
+    """Copy an array into NumPy's memory; a NumPy array is given back as it is."""
+    return array if isinstance(array, np.ndarray) else array.numpy()

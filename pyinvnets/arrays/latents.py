@@ -3,24 +3,35 @@
 from __future__ import annotations
 
 import math
+from typing import Any, Protocol
 
 import numpy as np
 
-from ..engines.julia.device_array import DeviceArray
 
-Array = np.ndarray | DeviceArray
+class OnDevice(Protocol):
+    """An array outside NumPy's memory, with the methods that densities and training call."""
+
+    shape: tuple[int, ...]
+    dtype: np.dtype
+    size: int
+
+    def numpy(self) -> np.ndarray: ...
+    def repeated(self, samples: int) -> OnDevice: ...
+    def half_squares(self, samples: int, splits: int) -> Any: ...
+    def sum_of_squares(self) -> float: ...
 
 
-# The elements of each sample
+Array = np.ndarray | OnDevice
 
 
 def part_sizes(size: int, splits: int) -> list[int]:
-    """How many of the `size` elements of a sample leave after each split, which halves what is there, and the rest."""
+    """How many of a sample's `size` elements leave after each split, which halves them, and how many stay."""
     return [*(size >> i for i in range(1, splits + 1)), size >> splits]
 
 
 def by_sample(latent: np.ndarray, samples: int, splits: int) -> np.ndarray:
-    """A latent's elements, shape `(elements, n_samples)`; after splits it holds part after part, of all samples."""
+    """Sort a latent's elements into shape `(elements, n_samples)`. A split latent holds one part after the other, each
+    of all samples."""
     flat = latent.reshape(-1, order="F")
     sizes = part_sizes(flat.size // samples, splits)
     ends = np.cumsum(sizes)[:-1] * samples
@@ -35,21 +46,29 @@ def from_samples(elements: np.ndarray, splits: int) -> np.ndarray:
 
 
 def resized(spatial: tuple[int, ...], before: int, after: int) -> tuple[int, ...]:
-    """The size of images whose `before` channels have become `after`, as squeezes make them: axes halve or double."""
+    """The image size after squeezes that turned `before` channels into `after`: each axis is halved or doubled."""
     halvings = round(math.log2(after / before) / len(spatial))
     return tuple(n >> halvings if halvings >= 0 else n << -halvings for n in spatial)
 
 
-def _gaussian(latents: list[Array], samples: int, splits: int) -> Array:
+def gaussian(latents: tuple[Array, ...], samples: int, splits: int) -> Any:
     """Log-density of the standard Gaussian at each sample."""
     return sum(
-        -_half_squares(latent, samples, splits) - latent.size // samples * math.log(2 * math.pi) / 2
+        -half_squares(latent, samples, splits) - latent.size // samples * math.log(2 * math.pi) / 2
         for latent in latents
     )
 
 
-def _half_squares(latent: Array, samples: int, splits: int) -> Array:
-    if isinstance(latent, DeviceArray):
+def half_squares(latent: Array, samples: int, splits: int) -> Any:
+    """Half the sum of the squares of each sample's elements."""
+    if not isinstance(latent, np.ndarray):
         return latent.half_squares(samples, splits)
     elements = by_sample(latent, samples, splits).astype(np.float64, copy=False)
     return np.einsum("ij,ij->j", elements, elements) / 2
+
+
+def square_norm(array: Array) -> float:
+    """The sum of the squares of all elements, in float64."""
+    if not isinstance(array, np.ndarray):
+        return array.sum_of_squares()
+    return float(np.sum(np.square(array, dtype=np.float64)))

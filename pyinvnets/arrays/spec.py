@@ -16,7 +16,7 @@ AXES = {
 
 
 @dataclass(frozen=True)
-class Space:
+class ArraySpec:
     """What an array argument must look like.
 
     Attributes:
@@ -50,8 +50,8 @@ class Space:
             words += f" and spatial sizes of at least {self.minimum}"
         return words
 
-    def joins(self, other: Space) -> bool:
-        """Whether arrays of this space can be of `other` too, as far as channels and axes tell."""
+    def joins(self, other: ArraySpec) -> bool:
+        """Whether an array of this specification can also satisfy `other`, judging by channels and axes."""
         pairs = ((self.channels, other.channels), (self.ndims, other.ndims))
         return not (self.vector or other.vector) and all(a is None or b is None or a == b for a, b in pairs)
 
@@ -70,7 +70,7 @@ class Space:
         )
 
 
-def check_shape(name: str, shape: tuple[int, ...], space: Space, owner: str) -> None:
-    """Raise ValueError where no array of `space` has this shape."""
-    if not space.holds(shape):
-        raise ValueError(f"{owner}: {name} must have {space.describe()}, got shape {shape}")
+def check_shape(name: str, shape: tuple[int, ...], spec: ArraySpec, owner: str) -> None:
+    """Raise ValueError if `spec` does not allow this shape."""
+    if not spec.holds(shape):
+        raise ValueError(f"{owner}: {name} must have {spec.describe()}, got shape {shape}")

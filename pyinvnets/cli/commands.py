@@ -11,85 +11,118 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from tqdm import tqdm
 
-from ..networks.base.conditional import ConditionalDensity
-from ..networks.base.layer import Invertible
-from ..networks.base.pair import DensityGivenY, TwoLanesDensity
+from ..networks.base.layer import Layer
 from ..networks.base.parameters import get_params
 from ..storage import npy as sample_files
 from ..storage.expressions import Expression
-from ..storage.files import check_writable
+from ..storage.files import same_file
 from ..storage.npy import STANDARD
 from ..storage.weights import load, save
 from ..training import batches
 from ..training.fit import fit
 from ..training.history import History
 from ..training.loop import KEPT
+from . import places
 
 
 def train(options: argparse.Namespace) -> int:
-    """Write weights and history; the exit status is 1 where the objective was not finite, 130 after Ctrl-C."""
+    """Write weights and history; the exit status is 1 where the objective was not finite or a disk was full, 130 after
+    Ctrl-C."""
     output = Path(options.output)
     history_file = options.history or output.with_name(f"{output.stem}-history.csv")
-    for path in (output, history_file):
-        check_writable(path)
+    checkpoint = options.checkpoint or options.resume
+    places.check(
+        {"DATA": options.data, "--condition": options.condition, "--resume": options.resume},
+        {"--output": output, "--history": history_file, "--checkpoint": checkpoint},
+        overwrite=options.overwrite,
+        goes_on=options.resume if checkpoint == options.resume else None,
+    )
     samples = _read(options)
     expression = options.network or Expression(
         "NetworkConditionalGlow" if options.condition else "NetworkGlow", bare=True
     )
     if expression.bare:
-        expression = _with_defaults(expression.name, *(array for _, array in samples))
+        expression = _with_defaults(expression.name, *samples)
     G = expression.make(options.engine, options.seed)
-    X, *condition = _for_network(G, samples, options.condition)
+    X, *condition = _for_network(G, samples, options)
     parameters = sum(math.prod(p.shape) for p in get_params(G))
     _say(f"Training {G!r}: {parameters:,} parameters, {X.shape[-1]:,} samples of shape {X.shape[:-1]}")
-    shown = sys.stderr.isatty()
-    history = fit(
-        G,
-        X,
-        *condition,
-        epochs=options.epochs,
-        batch_size=options.batch_size,
-        learning_rate=options.learning_rate,
-        validation=options.validation,
-        patience=options.patience,
-        noise=options.noise,
-        seed=options.seed,
-        progress=shown,
-        callback=None if shown else _say_epoch,
-        checkpoint=options.checkpoint,
-        resume=options.resume,
-    )
-    if history.l2:
-        save(G, output)
-        history.write(history_file)
-        print(_result(history, output, history_file))
-    if history.stopped is None:
-        return 0
-    _say(f"Stopped: {history.stopped}")
-    return 130 if history.stopped == "interrupted" else int(history.stopped.endswith(KEPT))
+    history, full = History(), None
+
+    def after_epoch(G: Layer, so_far: History) -> None:
+        nonlocal history
+        history = so_far
+        _say_epoch(history)
+
+    try:
+        history = fit(
+            G,
+            X,
+            *condition,
+            epochs=options.epochs,
+            batch_size=options.batch_size,
+            learning_rate=options.learning_rate,
+            validation=options.validation,
+            patience=options.patience,
+            noise=options.noise,
+            seed=options.seed,
+            progress=sys.stderr.isatty(),
+            callback=after_epoch,
+            checkpoint=checkpoint,
+            resume=options.resume,
+        )
+    except OSError as error:
+        if error.errno is None or checkpoint is None or not same_file(error.filename or "", checkpoint):
+            raise
+        full = error
+    return _keep(G, history, output, history_file, full)
+
+
+def _keep(G: Layer, history: History, output: Path, history_file: Path, full: OSError | None) -> int:
+    """Write what training gave, and say where and how it ended.
+
+    Args:
+        full: the error that ended training, where a checkpoint could not be written.
+    """
+    stopped = history.stopped or ""
+    half_way = full is not None or stopped == "interrupted" or stopped.endswith(KEPT)
+    if half_way and output.is_file():  # good weights are never replaced by half-trained ones
+        output, history_file = places.beside(output, "stopped"), places.beside(history_file, "stopped")
+    trouble = [] if full is None else [full]
+    kept = []
+    for write, path in ((lambda place: save(G, place), output), (history.write, history_file)):
+        if history.l2 or (full is not None and path is output):
+            place, error = places.written(write, path)
+            kept.append(str(place))
+            trouble += [] if error is None else [error]
+    for error in trouble:
+        _say(places.reason(error))
+    if kept:
+        print(_result(history, kept))
+    if stopped:
+        _say(f"Stopped: {stopped}")
+    return 130 if stopped == "interrupted" else int(half_way or bool(trouble))
 
 
 def sample(options: argparse.Namespace) -> None:
-    if options.output == STANDARD:
-        sample_files.check_output(options.output)
-    else:
-        check_writable(options.output)
+    sample_files.check_output(options.output)
+    _check_places(options, {"--output": None if options.output == STANDARD else options.output})
     G = _load(options)
-    if isinstance(G, TwoLanesDensity) and not isinstance(G, DensityGivenY):
+    if len(G.signature.inputs) > 1 and not G.signature.density_given:
         raise ValueError(f"{G!r} gives two arrays, which one file cannot hold; write G.sample in Python")
     # A copy: an engine may not be given memory that is a file's.
-    condition = [array.copy(order="F") for array in _for_network(G, _read(options), options.condition)]
-    draw = G.sample_given if isinstance(G, DensityGivenY) else G.sample
+    condition = [array.copy(order="F") for array in _for_network(G, _read(options), options)]
+    draw = G.sample_given if G.signature.density_given else G.sample
     X = draw(options.n, *condition, seed=options.seed, batch_size=options.batch_size)
     sample_files.write(options.output, sample_files.from_network(X), julia_layout=options.julia_layout)
 
 
 def log_prob(options: argparse.Namespace) -> None:
-    if options.output is not None:
-        check_writable(options.output)
+    _check_places(options, {"--output": options.output})
     G = _load(options)
-    parts = _log_probs(G, _for_network(G, _read(options), options.condition), options.batch_size)
+    parts = _log_probs(G, _for_network(G, _read(options), options), options.batch_size)
     if options.output is not None:
         sample_files.write(options.output, np.concatenate(list(parts)))
         return
@@ -97,16 +130,16 @@ def log_prob(options: argparse.Namespace) -> None:
         print(*part.astype(str), sep="\n", flush=True)
 
 
-def _log_probs(G: Invertible, arrays: list[np.ndarray], batch_size: int) -> Iterator[np.ndarray]:
+def _log_probs(G: Layer, arrays: list[np.ndarray], batch_size: int) -> Iterator[np.ndarray]:
     """Batch by batch; a condition may be one for all."""
     n = arrays[0].shape[-1]
-    evaluate = G.log_prob_given if isinstance(G, DensityGivenY) else G.log_prob
+    evaluate = G.log_prob_given if G.signature.density_given else G.log_prob
     for first in range(0, n, batch_size):
         chosen = np.arange(first, min(first + batch_size, n))
         yield evaluate(*(batches.read((a,), chosen if a.shape[-1] > 1 else chosen[:1] * 0)[0] for a in arrays))
 
 
-def _load(options: argparse.Namespace) -> Invertible:
+def _load(options: argparse.Namespace) -> Layer:
     """The network, without a word on the engine: training has said it, and here the result is the same."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)
@@ -114,6 +147,11 @@ def _load(options: argparse.Namespace) -> Invertible:
 
 
 # Data
+
+
+def _check_places(options: argparse.Namespace, writes: places.Paths) -> None:
+    data = {"WEIGHTS": options.weights, "DATA": getattr(options, "data", None), "--condition": options.condition}
+    places.check(data, writes, overwrite=options.overwrite)
 
 
 def _read(options: argparse.Namespace) -> list[tuple[str, np.ndarray]]:
@@ -129,28 +167,42 @@ def _read(options: argparse.Namespace) -> list[tuple[str, np.ndarray]]:
     return samples
 
 
-def _for_network(G: Invertible, samples: list[tuple[str, np.ndarray]], condition: str | None) -> list[np.ndarray]:
-    if isinstance(G, (ConditionalDensity, TwoLanesDensity)) and condition is None:
+def _for_network(G: Layer, samples: list[tuple[str, np.ndarray]], options: argparse.Namespace) -> list[np.ndarray]:
+    *inputs, last = (*G.signature.inputs.values(), *filter(None, (G.signature.condition,)))
+    if inputs and options.condition is None:
         raise ValueError(f"{G!r} takes a condition; give --condition CONDITION.npy")
-    if not isinstance(G, (ConditionalDensity, TwoLanesDensity)) and condition is not None:
+    if not inputs and options.condition is not None:
         raise ValueError(f"{G!r} takes no condition; leave out --condition")
-    return [sample_files.to_network(name, array, G._data.ndims, G.dtype) for name, array in samples]
+    specs = (*inputs, last)[-len(samples) :] if samples else ()
+    arrays = []
+    for (name, array), spec in zip(samples, specs, strict=True):
+        misfit = sample_files.misfit(array, spec)
+        if misfit:
+            shape, axes = sample_files.layout(array, julia_layout=options.julia_layout)
+            raise ValueError(f"{name} of shape {shape}, that is {axes}, does not fit {G!r}: {misfit}")
+        arrays.append(sample_files.to_network(name, array, G.signature.data.ndims, G.dtype))
+    return arrays
 
 
-def _with_defaults(name: str, data: np.ndarray, condition: np.ndarray | None = None) -> Expression:
+def _with_defaults(name: str, data: tuple[str, np.ndarray], condition: tuple[str, np.ndarray] | None = None):
     """A network for these samples, of which only the name is given."""
-    spatial = data.shape[2:]
+    spatial = data[1].shape[2:]
+    if data[1].shape[1] == 1 and not spatial:
+        raise ValueError(
+            f"{data[0]} has rows of one column, expected two or more: a coupling layer changes some columns as the "
+            "others say. Add one, such as standard normal noise"
+        )
     # Each scale halves an image; the last one still sees some pixels.
     halvings = min((n & -n).bit_length() - 1 for n in spatial) if spatial else 0
     L = max(1, min(3, halvings - 1))
-    values: dict[str, Any] = {"n_in": data.shape[1], "n_hidden": 32, "L": L, "K": 10, "depth": 10}
+    values: dict[str, Any] = {"n_in": data[1].shape[1], "n_hidden": 32, "L": L, "K": 10, "depth": 10}
     if condition is not None:
-        values["n_cond"] = condition.shape[1]
+        values["n_cond"] = condition[1].shape[1]
     if L > 1:
         values["split_scales"] = True
     if len(spatial) in (1, 3):
         values["ndims"] = len(spatial)
-    parameters = Expression(name).kind._signature().parameters
+    parameters = Expression(name).kind.constructor().parameters
     missing = [p.name for p in parameters.values() if p.default is p.empty and p.name not in values]
     if missing:
         advice = "give --condition" if missing == ["n_cond"] else f"write them, as in {name}({missing[0]}=2)"
@@ -165,15 +217,18 @@ def _say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
-def _say_epoch(G: Invertible, history: History) -> None:
-    """For a log file, in place of a bar."""
+def _say_epoch(history: History) -> None:
+    """A line on standard error, above the bar where there is one."""
     objective = history.to_dict()["epochs"]["objective"][-1]
     validation = history.validation[-1]
     shown = "" if validation is None else f", validation {validation:.4f}"
-    _say(f"epoch {history.epochs}: objective {objective:.4f}{shown}")
+    tqdm.write(f"epoch {history.epochs}: objective {objective:.4f}{shown}", file=sys.stderr)
+    sys.stderr.flush()
 
 
-def _result(history: History, output: Path, history_file: Path) -> str:
+def _result(history: History, kept: list[str]) -> str:
+    if not history.l2:
+        return f"the weights before the first epoch's end; wrote {' and '.join(kept)}"
     validation = [v for v in history.validation if v is not None]
     best = f"; smallest validation objective {min(validation):.4f}" if validation else ""
-    return f"{history.epochs} epoch(s), {len(history.l2):,} updates{best}; wrote {output} and {history_file}"
+    return f"{history.epochs} epoch(s), {len(history.l2):,} updates{best}; wrote {' and '.join(kept)}"

@@ -13,6 +13,7 @@ from pathlib import Path
 from .._version import __version__
 from ..engines.choice import ENGINES
 from ..storage.expressions import Expression, parse
+from . import places
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -24,8 +25,9 @@ def main(arguments: list[str] | None = None) -> int:
     except BrokenPipeError:  # Whoever read standard output, such as head, has had enough.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
-    except (ValueError, TypeError, OSError, RuntimeError) as error:
-        print(f"pyinvnets {options.command}: {error}", file=sys.stderr)
+    except (ValueError, TypeError, OSError, RuntimeError, MemoryError) as error:
+        said = places.reason(error) if isinstance(error, OSError) else str(error) or "not enough memory"
+        print(f"pyinvnets {options.command}: {said}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("stopped", file=sys.stderr)
@@ -40,43 +42,56 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-
-    tutorial = commands.add_parser(
-        "tutorial",
-        help="train GLOW on the banana distribution and draw the tutorial's figures",
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
-        epilog="example: python -m pyinvnets tutorial --engine numpy --iterations 1200 --output banana",
-    )
-    tutorial.add_argument("--engine", choices=(*ENGINES, "auto"), help="the engine; julia where it is ready")
-    tutorial.add_argument("--iterations", type=_positive_int, default=400, help="number of updates")
-    tutorial.add_argument("--seed", type=int, default=1234, help="seed of samples and weights")
-    tutorial.add_argument("--batch-size", type=_batch_size, default=150, help="samples per update")
-    tutorial.add_argument("--learning-rate", type=_positive_float, default=9e-4, help="of Adam")
-    tutorial.add_argument("--output", type=Path, default=Path("tutorial-output"), help="folder to write to")
-    tutorial.set_defaults(run=_tutorial)
-
+    _add_tutorial(commands)
     _add_train(commands)
     _add_sample(commands)
     _add_log_prob(commands)
-
     _add_setup(commands)
-    doctor = commands.add_parser(
-        "doctor",
-        help="report what of the Julia engine is there and usable",
-        description="Reports what of the Julia engine is there, a line each, with what to write where something is "
-        "missing; starts Julia, and tries a network. Nothing is changed.",
-    )
-    doctor.set_defaults(run=_doctor)
-
-    validate = commands.add_parser(
-        "validate",
-        help="run every layer and network on both engines and compare; without Julia, NumPy with golden vectors",
-        epilog="example: python -m pyinvnets validate --only NetworkGlow --json report.json",
-    )
-    validate.add_argument("--only", metavar="NAME", help="a layer or network, such as NetworkGlow, or one case of it")
-    validate.add_argument("--json", type=Path, metavar="FILE", help="write the table there too")
-    validate.set_defaults(run=_validate)
+    _add_doctor(commands)
+    _add_validate(commands)
     return parser
+
+
+_TUTORIAL = """\
+Train GLOW on 60,000 samples of the banana distribution, as in the tutorial
+«Normalizing flows in InvertibleNetworks.jl», and write its figures, the course
+of the objective and the weights to a folder.
+
+It takes about ten seconds on the NumPy engine. On the Julia engine the start of
+Julia comes on top, and, where its packages are new, some minutes for compiling
+them once.
+"""
+
+_SETUP = """\
+Install what the Julia engine needs, with juliapkg: Julia itself, unless one is
+found, and InvertibleNetworks.jl with the packages that it stands on, in a
+project of its own. Then start the engine and try a network on it.
+
+It needs the internet, some gigabytes of disk, and ten minutes and more on two
+cores the first time; what is there already is kept. The NumPy engine needs none
+of it.
+
+With --julia and --project it installs nothing, takes a Julia and a project that
+are there, and remembers them for this user.
+"""
+
+_DOCTOR = """\
+Report, a line each, what of the Julia engine is there, in which version, and
+whether it starts; what is missing comes with the command that mends it. Nothing
+is installed or changed.
+
+The exit status is 0 where the Julia engine can be used, else 1.
+"""
+
+_VALIDATE = """\
+Run every layer and network on both engines, with the same parameters and random
+inputs, in float64 and float32, and print how far outputs, log-determinants,
+gradients and inverses differ. Without Julia, the NumPy engine is compared with
+vectors that InvertibleNetworks.jl computed and the package brings.
+
+The exit status is 1 where a difference is above its bound. It takes seconds
+without Julia, minutes with it.
+"""
 
 
 _FILES = """\
@@ -90,7 +105,9 @@ than memory.
 _TRAIN = f"""\
 Train a network by maximum likelihood. The weights that are written are those
 with the smallest validation objective, which is the negative log-likelihood in
-nats without the Gaussian's constant; after Ctrl-C those so far.
+nats without the Gaussian's constant; after Ctrl-C those so far, beside an older
+file of weights and not in its place. A file that exists is kept, and it is an
+error to name it as output, unless --overwrite is given.
 
 {_FILES}"""
 
@@ -98,10 +115,11 @@ _TRAIN_EXAMPLES = """\
 examples:
   python -m pyinvnets train banana.npy --epochs 3 --seed 1
   python -m pyinvnets train banana.npy --network "NetworkGlow(2, 16, 1, 10)" --epochs 3 --output banana.safetensors
-  python -m pyinvnets train images.npy --network "NetworkGlow(1, 16, 2, 4, split_scales=True)" --epochs 2 --noise 0.02
+  python -m pyinvnets train images.npy --network "NetworkGlow(1, 16, 2, 4, split_scales=True)" --epochs 2 \\
+      --noise 0.02 --output images.safetensors
   python -m pyinvnets train x.npy --condition y.npy --epochs 3 --patience 2 --output conditional.safetensors
-  python -m pyinvnets train banana.npy --epochs 2 --seed 1 --checkpoint run.safetensors
-  python -m pyinvnets train banana.npy --epochs 4 --seed 1 --resume run.safetensors
+  python -m pyinvnets train banana.npy --epochs 2 --seed 1 --checkpoint run.ckpt --output run.safetensors
+  python -m pyinvnets train banana.npy --epochs 4 --seed 1 --resume run.ckpt --output run.safetensors --overwrite
 """
 
 _SAMPLE = f"""\
@@ -131,6 +149,24 @@ examples:
 """
 
 
+def _add_tutorial(commands: argparse._SubParsersAction) -> None:
+    tutorial = commands.add_parser(
+        "tutorial",
+        help="train GLOW on the banana distribution and draw the tutorial's figures",
+        description=_TUTORIAL,
+        epilog="example: python -m pyinvnets tutorial --engine numpy --iterations 1200 --output banana",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = tutorial.add_argument
+    add("--engine", choices=(*ENGINES, "auto"), help=_ENGINE)
+    add("--iterations", type=_positive_int, default=400, help="number of updates (default: 400)")
+    add("--seed", type=int, default=1234, help="of samples and weights (default: 1234)")
+    add("--batch-size", type=_batch_size, default=150, help="samples per update (default: 150)")
+    add("--learning-rate", type=_positive_float, default=9e-4, help="of Adam (default: 0.0009)")
+    add("--output", type=Path, default=Path("tutorial-output"), help="folder to write to (default: tutorial-output)")
+    tutorial.set_defaults(run=_tutorial)
+
+
 def _add_train(commands: argparse._SubParsersAction) -> None:
     train = _on_files(commands, "train", "train a network on a .npy file", _TRAIN, _TRAIN_EXAMPLES)
     add = train.add_argument
@@ -141,16 +177,30 @@ def _add_train(commands: argparse._SubParsersAction) -> None:
         help="a constructor, as Python prints it, or its name alone, which takes the numbers of channels from the data "
         "and defaults for the rest (default: NetworkGlow, or NetworkConditionalGlow with --condition)",
     )
-    add("--condition", metavar="CONDITION", help="what the network takes beside each sample")
+    add("--condition", metavar="CONDITION", help="what the network takes beside each sample (default: nothing)")
     add("--epochs", type=_positive_int, default=10, help="how many times to go through the samples (default: 10)")
     add("--batch-size", type=_positive_int, default=128, help="samples per update (default: 128)")
     add("--learning-rate", type=_positive_float, default=1e-3, help="of Adam (default: 0.001)")
     add("--validation", type=_part, default=0.1, help="the part of the samples that is held out (default: 0.1)")
-    add("--patience", type=_positive_int, help="stop after so many epochs without a smaller validation objective")
+    add(
+        "--patience",
+        type=_positive_int,
+        help="stop after so many epochs without a smaller validation objective (default: never)",
+    )
     add("--noise", type=_noise, default=0.0, help="standard deviation of noise on the samples (default: 0)")
-    add("--seed", type=_seed, help="of weights, batches and noise")
-    add("--checkpoint", type=Path, metavar="FILE", help="write all that --resume needs there, after each epoch")
-    add("--resume", type=Path, metavar="FILE", help="go on from this checkpoint, to --epochs in all")
+    add("--seed", type=_seed, help="of weights, batches and noise (default: another one each time)")
+    add(
+        "--checkpoint",
+        type=Path,
+        metavar="FILE",
+        help="write all that --resume needs there, after each epoch (default: the file of --resume, else nowhere)",
+    )
+    add(
+        "--resume",
+        type=Path,
+        metavar="FILE",
+        help="go on from this checkpoint, to --epochs in all, and go on writing it (default: begin anew)",
+    )
     add("--output", type=Path, default=Path("weights.safetensors"), help="weights (default: weights.safetensors)")
     add(
         "--history",
@@ -162,11 +212,27 @@ def _add_train(commands: argparse._SubParsersAction) -> None:
     train.set_defaults(run=_command("train"))
 
 
-_SETUP = """\
-Installs Julia and its packages for the Julia engine, precompiles them and tries a network. Where that is done already
-it takes seconds, the first time ten minutes and more on two cores. `doctor` reports what is there.
+def _add_sample(commands: argparse._SubParsersAction) -> None:
+    sample = _on_files(commands, "sample", "draw samples of a trained network", _SAMPLE, _SAMPLE_EXAMPLES)
+    add = sample.add_argument
+    add("weights", metavar="WEIGHTS", help="a file that train wrote")
+    add("-n", type=_positive_int, required=True, help="how many samples")
+    add("--condition", metavar="CONDITION", help="one for all samples, or one for each (default: none)")
+    add("--seed", type=_seed, help="the same seed gives the same samples (default: others each time)")
+    add("--batch-size", type=_positive_int, default=128, help="samples at once, which bounds memory (default: 128)")
+    add("--output", default="-", metavar="FILE.npy", help="where to write them (default: standard output)")
+    sample.set_defaults(run=_command("sample"))
 
-With --julia and --project it takes a Julia and a project that are there, and remembers them for this user."""
+
+def _add_log_prob(commands: argparse._SubParsersAction) -> None:
+    log_prob = _on_files(commands, "log-prob", "print the log-density of samples", _LOG_PROB, _LOG_PROB_EXAMPLES)
+    add = log_prob.add_argument
+    add("weights", metavar="WEIGHTS", help="a file that train wrote")
+    add("data", metavar="DATA", help="the samples")
+    add("--condition", metavar="CONDITION", help="one for all samples, or one for each (default: none)")
+    add("--batch-size", type=_positive_int, default=128, help="samples at once, which bounds memory (default: 128)")
+    add("--output", metavar="FILE.npy", help="write them there (default: print them)")
+    log_prob.set_defaults(run=_command("log_prob"))
 
 
 def _add_setup(commands: argparse._SubParsersAction) -> None:
@@ -184,27 +250,32 @@ def _add_setup(commands: argparse._SubParsersAction) -> None:
     setup.set_defaults(run=_setup, refuse=setup.error)
 
 
-def _add_sample(commands: argparse._SubParsersAction) -> None:
-    sample = _on_files(commands, "sample", "draw samples of a trained network", _SAMPLE, _SAMPLE_EXAMPLES)
-    add = sample.add_argument
-    add("weights", metavar="WEIGHTS", help="a file that train wrote")
-    add("-n", type=_positive_int, required=True, help="how many samples")
-    add("--condition", metavar="CONDITION", help="one for all samples, or one for each")
-    add("--seed", type=_seed, help="the same seed gives the same samples")
-    add("--batch-size", type=_positive_int, default=128, help="samples at once, which bounds memory (default: 128)")
-    add("--output", default="-", metavar="FILE.npy", help="(default: standard output)")
-    sample.set_defaults(run=_command("sample"))
+def _add_doctor(commands: argparse._SubParsersAction) -> None:
+    doctor = commands.add_parser(
+        "doctor",
+        help="report what of the Julia engine is there and usable",
+        description=_DOCTOR,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    doctor.set_defaults(run=_doctor)
 
 
-def _add_log_prob(commands: argparse._SubParsersAction) -> None:
-    log_prob = _on_files(commands, "log-prob", "print the log-density of samples", _LOG_PROB, _LOG_PROB_EXAMPLES)
-    add = log_prob.add_argument
-    add("weights", metavar="WEIGHTS", help="a file that train wrote")
-    add("data", metavar="DATA", help="the samples")
-    add("--condition", metavar="CONDITION", help="one for all samples, or one for each")
-    add("--batch-size", type=_positive_int, default=128, help="samples at once, which bounds memory (default: 128)")
-    add("--output", metavar="FILE.npy", help="write them there instead of printing them")
-    log_prob.set_defaults(run=_command("log_prob"))
+def _add_validate(commands: argparse._SubParsersAction) -> None:
+    validate = commands.add_parser(
+        "validate",
+        help="run every layer and network on both engines and compare; without Julia, NumPy with golden vectors",
+        description=_VALIDATE,
+        epilog="example: python -m pyinvnets validate --only NetworkGlow --json report.json",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    validate.add_argument(
+        "--only", metavar="NAME", help="a layer or network, such as NetworkGlow, or one case of it (default: all)"
+    )
+    validate.add_argument("--json", type=Path, metavar="FILE", help="write the table there too (default: nowhere)")
+    validate.set_defaults(run=_validate)
+
+
+_ENGINE = "(default: PYINVNETS_ENGINE, else julia where it is ready, else numpy)"
 
 
 def _on_files(commands, name: str, purpose: str, description: str, examples: str) -> argparse.ArgumentParser:
@@ -216,12 +287,15 @@ def _on_files(commands, name: str, purpose: str, description: str, examples: str
         epilog=examples,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--engine", choices=(*ENGINES, "auto"), help="instead of the one that is ready, or named")
+    parser.add_argument("--engine", choices=(*ENGINES, "auto"), help=_ENGINE)
+    parser.add_argument(
+        "--overwrite", action="store_true", help="replace files that exist (default: they are kept, and it is an error)"
+    )
     parser.add_argument(
         "--julia-layout",
         action="store_true",
         help="all files have the axes of arrays in pyinvnets, with samples last: (nx, ny, n_channels, n_samples) "
-        "or (n_features, n_samples)",
+        "or (n_features, n_samples) (default: PyTorch's)",
     )
     return parser
 

@@ -62,7 +62,7 @@ def train(
     l2, lgdet = np.empty(iterations), np.empty(iterations)
     opt = Adam(learning_rate)
     n_batches = X_train.shape[-1] // batch_size
-    for j in tqdm(range(iterations), unit="update", mininterval=0.5):
+    for j in tqdm(range(iterations), unit="update", mininterval=0.5, disable=None):  # in a log file a bar is noise
         first = (j % n_batches) * batch_size
         X = X_train[..., first : first + batch_size]
         Z, lgdet[j] = G.forward(X)

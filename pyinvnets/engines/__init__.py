@@ -1,4 +1,4 @@
-"""The engines, the protocol that both stand behind, and how one is chosen."""
+"""The two engines, the protocol that both implement, and the choice between them."""
 
 from .choice import get_engine, use_engine
 

@@ -1,17 +1,20 @@
-"""Which engine a network is made on."""
+"""The choice of the engine that a network is made on."""
 
 from __future__ import annotations
 
+import importlib
 import os
-import warnings
+from types import ModuleType
 
+from .._warnings import warn
 from .protocol import Engine
 
-ENGINES = ("julia", "numpy")
+ENGINES = {"julia": "pyinvnets.engines.julia", "numpy": "pyinvnets.engines.numpy"}
+"""The modules of the engines: each has `ready()` and `start()`. `"auto"` takes the first that is ready."""
 
 _chosen: str | None = None
-
-_found_no_julia = False
+_found: str | None = None
+"""What `"auto"` has found: to look takes tens of milliseconds, and one process is to stay on one engine."""
 
 
 def use_engine(name: str) -> None:
@@ -29,16 +32,14 @@ def use_engine(name: str) -> None:
 
 
 def get_engine(name: str | None = None) -> Engine:
-    """The engine called `name`, else the one of `use_engine`, of `PYINVNETS_ENGINE`, or of `"auto"`, in that order."""
+    """The engine called `name`; by default that of `use_engine`, else of `PYINVNETS_ENGINE`, else `"auto"`."""
     if name is not None:
         name = _checked(name, "engine=")
     elif _chosen is not None:
         name = _chosen
     else:
         name = _checked(os.environ.get("PYINVNETS_ENGINE") or "auto", "the environment variable PYINVNETS_ENGINE")
-    if name == "auto":
-        name = _automatic()
-    return _julia() if name == "julia" else _numpy()
+    return _module(_automatic() if name == "auto" else name).start()
 
 
 def _checked(name: str, source: str) -> str:
@@ -47,31 +48,20 @@ def _checked(name: str, source: str) -> str:
     return name
 
 
+def _module(name: str) -> ModuleType:
+    return importlib.import_module(ENGINES[name])
+
+
 def _automatic() -> str:
-    from . import julia
-
-    global _found_no_julia
-    if _found_no_julia:  # to look takes tens of milliseconds, and one process is to stay on one engine
-        return "numpy"
-    if julia.ready():
-        return "julia"
-    _found_no_julia = True
-    warnings.warn(
-        "pyinvnets uses its NumPy engine: Julia is not set up here. Run `python -m pyinvnets setup` for the Julia "
-        'engine, or choose engine="numpy" to silence this.',
-        UserWarning,
-        stacklevel=5,
-    )
-    return "numpy"
-
-
-def _numpy() -> Engine:
-    from .numpy import NumpyEngine
-
-    return NumpyEngine()
-
-
-def _julia() -> Engine:
-    from . import julia
-
-    return julia.start()
+    global _found
+    if _found is None:
+        found = next(name for name in ENGINES if _module(name).ready())
+        if found != "julia":
+            _found = found
+            warn(
+                "pyinvnets uses its NumPy engine: Julia is not set up here. Run `python -m pyinvnets setup` for the "
+                'Julia engine, or choose engine="numpy" to silence this.',
+                UserWarning,
+            )
+        return found
+    return _found

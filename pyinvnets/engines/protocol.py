@@ -1,6 +1,6 @@
-"""What an engine is to the rooms above it.
+"""The protocol that every engine implements.
 
-An engine makes handles; a handle is one network or layer in the engine's memory. Everything above this protocol
+An engine makes models; a model is one network or layer in the engine's memory. Everything above this protocol
 (arguments, checks, parameters, optimisers, weights) is written once, and the engines share nothing below it.
 """
 
@@ -10,29 +10,48 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from ..arrays.latents import Array
+from ..arrays.spec import ArraySpec
 
-class Slot(Protocol):
-    """One parameter: Julia's shape, views of the engine's memory, `None` where upstream holds `nothing`."""
+
+class StoredParameter(Protocol):
+    """One parameter in the engine's memory: Julia's shape, and views that are `None` while upstream holds `nothing`."""
 
     shape: tuple[int, ...]
     data: np.ndarray | None
     grad: np.ndarray | None
 
 
-class Handle(Protocol):
+class Model(Protocol):
     """One network or layer. Arrays are checked, column-major and of the network's dtype before they get here.
 
-    A mode of `call` is a method of upstream's, or `"forward_by_sample"`: `forward` with the log-determinant of each
-    sample, shape `(n_samples,)` and float64, in place of their mean; or `"forward_Y_by_sample"`: `forward_Y` with the
-    log-determinants of this lane alone, which upstream leaves out.
+    Every method that propagates gives a tuple; a log-determinant is its last item, a float, the mean over the batch.
+    How a call runs is in its name and its arguments, never in a mode that another call or thread could see.
     """
 
-    parameters: list[tuple[str, Slot]]
+    parameters: list[tuple[str, StoredParameter]]
     dtype: np.dtype
     spatial: tuple[int, ...] | None  # of the last forward, where the latent is a vector
     on_gpu: bool  # arrays are then `DeviceArray`s, but optimisers' states begin as NumPy's
 
-    def call(self, mode: str, arrays: tuple[np.ndarray, ...]) -> tuple: ...
+    def forward(self, *arrays: Any) -> tuple[Any, ...]: ...
+    def inverse(self, *arrays: Any) -> tuple[Any, ...]: ...
+    def backward(self, *arrays: Any) -> tuple[Any, ...]: ...
+
+    # With the log-determinant of each sample, shape `(n_samples,)` and float64, in place of their mean.
+    def forward_by_sample(self, *arrays: Array) -> tuple[Any, ...]: ...
+
+    # Of `jacobian` the arrays' tangents and the arrays; of `adjoint_jacobian` these, and the parameters' gradients.
+    def jacobian(
+        self, tangents: tuple[Array, ...], directions: list[np.ndarray], arrays: tuple[Array, ...]
+    ) -> tuple[Array, ...]: ...
+    def adjoint_jacobian(self, *arrays: Array) -> tuple[tuple[Array, ...], list[np.ndarray]]: ...
+
+    # Raises as `arrays.checks.checked`; `place` gives an array where the network is.
+    def accept(self, name: str, array: Any, spec: ArraySpec, title: str) -> Array: ...
+    def place(self, array: Array) -> Array: ...
+    def move(self, to_gpu: bool, title: str) -> None: ...
+
     def astype(self, dtype: np.dtype) -> None: ...
     def clear_grad(self) -> None: ...
     def without_gradient(self, indices: list[int] | None) -> list[str]: ...
@@ -43,8 +62,23 @@ class Handle(Protocol):
     def update(self, rule: str, state: dict[str, np.ndarray], indices: list[int] | None, *numbers: float) -> None: ...
 
 
+class PairModel(Model, Protocol):
+    """The model of a pair whose second array is transformed without the first."""
+
+    def forward_Y(self, Y: Array) -> tuple[Array]: ...
+    def inverse_Y(self, Zy: Array) -> tuple[Array]: ...
+
+    # With the log-determinants of this array alone, which upstream leaves out.
+    def forward_Y_by_sample(self, Y: Array) -> tuple[Array, Array]: ...
+
+
 class Engine(Protocol):
+    """Makes models, and computes functions that need no model."""
+
     name: str
 
-    def create(self, kind: str, positional: tuple, keywords: dict[str, Any], seed: int | None) -> Handle: ...
+    def supports(self, kind: str, arguments: dict[str, Any]) -> str | None:
+        """The reason why this engine cannot make a network of this kind with these arguments; `None` if it can."""
+
+    def create(self, kind: str, positional: tuple[Any, ...], keywords: dict[str, Any], seed: int | None) -> Model: ...
     def call(self, function: str, *args: Any) -> Any: ...

@@ -1,4 +1,4 @@
-"""Activation functions, as values that a constructor takes. Each engine brings its own arithmetic.
+"""Activation functions: values that a constructor takes. Each engine brings its own arithmetic.
 
 Source: InvertibleNetworks.jl, src/utils/activation_functions.jl.
 """

@@ -1,4 +1,4 @@
-"""Squeezers, which trade pixels for channels, as values that a constructor takes and as functions.
+"""Squeezers, which trade pixels for channels: values that a constructor takes, and functions.
 
 Source: InvertibleNetworks.jl, src/utils/dimensionality_operations.jl.
 """
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..arrays.checks import checked
-from ..arrays.spec import Space
+from ..arrays.spec import ArraySpec
 from ..engines.choice import get_engine
 from .value import _ANY, _Value
 
@@ -76,7 +76,7 @@ def check_wavelet(type: str, owner: str) -> None:
 
 
 def checked_even(name: str, X: np.ndarray, owner: str) -> np.ndarray:
-    return checked(name, X, Space(multiple=2), None, owner)
+    return checked(name, X, ArraySpec(multiple=2), None, owner)
 
 
 def checked_divisible(name: str, Y: np.ndarray, owner: str) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""What activations and squeezers have in common: they are values that each engine computes with."""
+"""The base of activations and squeezers, which are values that each engine computes with."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 
 from ..arrays.checks import checked
-from ..arrays.spec import Space
+from ..arrays.spec import ArraySpec
 from ..engines.choice import get_engine
 
-_ANY = Space()
+_ANY = ArraySpec()
 
 
 class _Value:

@@ -1,4 +1,4 @@
-"""The layers and networks: each class declares its constructor, the arrays it takes, its source."""
+"""The layers and networks. Each class declares its constructor, the arrays that it takes, and its source."""
 
 from .actnorm import ActNorm
 from .affine import AffineLayer

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from ..arrays.spec import Space
+from collections.abc import Iterator
+from typing import Any
+
+from ..arrays.spec import ArraySpec
 from .base import arguments as check
-from .base.flow import OneLane, OneLaneJacobian
+from .base.flow import Flow
+from .base.shapes import ParameterShape
 
 
-class ActNorm(OneLane, OneLaneJacobian):
+class ActNorm(Flow):
     """Activation normalisation: a scale and a bias for each channel, `Y = s X + b`.
 
     The first `forward` sets them from its batch, so that `Y` has zero mean and unit variance in each channel.
@@ -30,4 +34,9 @@ class ActNorm(OneLane, OneLaneJacobian):
     def __init__(self, k: int, *, logdet: bool = False, engine: str | None = None, seed: int | None = None) -> None:
         check.counts("ActNorm", k=k)
         check.flags("ActNorm", logdet=logdet)
-        self._create(engine, seed, Space(channels=k))
+        self._create(engine, seed, ArraySpec(channels=k))
+
+    @staticmethod
+    def shapes(k: int, **_: Any) -> Iterator[ParameterShape]:
+        yield ParameterShape("s", (k,), True)
+        yield ParameterShape("b", (k,), True)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from ..arrays.spec import Space
+from collections.abc import Iterator
+from typing import Any
+
+from ..arrays.spec import ArraySpec
 from .base import arguments as check
-from .base.flow import OneLane, OneLaneJacobian
+from .base.flow import Flow
+from .base.shapes import ParameterShape
 
 
-class AffineLayer(OneLane, OneLaneJacobian):
+class AffineLayer(Flow):
     """A scale and a bias for every pixel and channel: `Y = s X + b`.
 
     Args:
@@ -36,4 +40,9 @@ class AffineLayer(OneLane, OneLaneJacobian):
     ) -> None:
         check.counts("AffineLayer", nx=nx, ny=ny, nc=nc)
         check.flags("AffineLayer", logdet=logdet)
-        self._create(engine, seed, Space(nc, 2, spatial=(nx, ny)))
+        self._create(engine, seed, ArraySpec(nc, 2, spatial=(nx, ny)))
+
+    @staticmethod
+    def shapes(nx: int, ny: int, nc: int, **_: Any) -> Iterator[ParameterShape]:
+        yield ParameterShape("s", (nx, ny, nc))
+        yield ParameterShape("b", (nx, ny, nc))

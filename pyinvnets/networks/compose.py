@@ -3,29 +3,36 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
-from .base.conditional import Conditional, ConditionalDensity
-from .base.flow import OneLane, OneLaneJacobian
-from .base.layer import Invertible
+from ..arrays.latents import Array
+from ..arrays.spec import ArraySpec
+from ..engines import get_engine
+from .base.conditional import ConditionalFlow
+from .base.flow import Flow
+from .base.layer import Layer
+from .base.parameters import get_params
+from .base.shapes import ParameterShape, of_part, within
+from .base.summary import Shape, Step, checked_steps
 from .flux import FluxBlock
 from .residual import ResidualBlock
 
 
-class CompositeHandle:
-    """Several networks of one engine behind the protocol of one. `modes` does the arithmetic with their methods."""
+class CompositeModel:
+    """Several networks of one engine behind the protocol of one."""
 
-    def __init__(self, parts: dict[str, Invertible], modes: dict[str, Callable[..., tuple]]) -> None:
-        self._parts, self._modes = parts, modes
+    def __init__(self, parts: dict[str, Layer]) -> None:
+        self.parts = parts
         self.parameters = [
-            (f"{name}.{inner}", slot) for name, part in parts.items() for inner, slot in part._handle.parameters
+            (f"{name}.{inner}", stored) for name, part in parts.items() for inner, stored in part.model.parameters
         ]
 
     @property
-    def _last(self) -> Invertible:
-        return list(self._parts.values())[-1]
+    def _last(self) -> Layer:
+        return list(self.parts.values())[-1]
 
     @property
     def dtype(self) -> np.dtype:
@@ -33,40 +40,39 @@ class CompositeHandle:
 
     @property
     def spatial(self) -> tuple[int, ...] | None:
-        return self._last._handle.spatial
+        return self._last.model.spatial
 
     @spatial.setter
     def spatial(self, value: tuple[int, ...] | None) -> None:
-        self._last._handle.spatial = value
-
-    @property
-    def parts(self) -> Iterator[Invertible]:
-        return iter(self._parts.values())
+        self._last.model.spatial = value
 
     @property
     def on_gpu(self) -> bool:
-        return self._last._handle.on_gpu
+        return self._last.on_gpu
 
-    def move(self, to_gpu: bool) -> None:
-        for part in self._parts.values():
-            part._handle.move(to_gpu)
+    def accept(self, name: str, array: Any, spec: ArraySpec, title: str) -> Array:
+        return self._last.model.accept(name, array, spec, title)
 
-    def call(self, mode: str, arrays: tuple[np.ndarray, ...]) -> tuple:
-        return self._modes[mode](*arrays)
+    def place(self, array: Array) -> Array:
+        return self._last.place(array)
+
+    def move(self, to_gpu: bool, title: str) -> None:
+        for part in self.parts.values():
+            part.model.move(to_gpu, title)
 
     def astype(self, dtype: np.dtype) -> None:
-        for part in self._parts.values():
+        for part in self.parts.values():
             part.astype(dtype)
 
     def clear_grad(self) -> None:
-        for part in self._parts.values():
-            part._handle.clear_grad()
+        for part in self.parts.values():
+            part.model.clear_grad()
 
-    def _shares(self, indices: list[int] | None) -> Iterator[tuple[str, Invertible, list[int] | None]]:
-        """Each part with the indices that fall to it."""
+    def _shares(self, indices: list[int] | None) -> Iterator[tuple[str, Layer, list[int] | None]]:
+        """Each part with those of the indices that belong to it."""
         start = 0
-        for name, part in self._parts.items():
-            count = len(part._handle.parameters)
+        for name, part in self.parts.items():
+            count = len(part.model.parameters)
             if indices is None:
                 yield name, part, None
             else:
@@ -77,27 +83,36 @@ class CompositeHandle:
 
     def without_gradient(self, indices: list[int] | None) -> list[str]:
         return [
-            f"{name}.{inner}"
-            for name, part, own in self._shares(indices)
-            for inner in part._handle.without_gradient(own)
+            f"{name}.{inner}" for name, part, own in self._shares(indices) for inner in part.model.without_gradient(own)
         ]
 
     def optimiser_state(self, rule: str) -> dict[str, np.ndarray]:
         return {
             f"{name}.{key}": array
-            for name, part in self._parts.items()
-            for key, array in part._handle.optimiser_state(rule).items()
+            for name, part in self.parts.items()
+            for key, array in part.model.optimiser_state(rule).items()
         }
 
     def update(self, rule: str, state: dict[str, np.ndarray], indices: list[int] | None, *numbers: float) -> None:
         for name, part, own in self._shares(indices):
             start = f"{name}."
             of_part = {key.removeprefix(start): array for key, array in state.items() if key.startswith(start)}
-            part._handle.update(rule, of_part, own, *numbers)
+            part.model.update(rule, of_part, own, *numbers)
             state.update({f"{start}{key}": array for key, array in of_part.items()})
 
 
-def _one_engine(owner: str, parts: Sequence[Invertible]) -> str:
+class _Composite(Layer):
+    """A network made of networks, which looks after its parts."""
+
+    model: CompositeModel
+
+    def parameters_changed(self) -> None:
+        for part in self.model.parts.values():
+            part.parameters_changed()
+        super().parameters_changed()
+
+
+def _check_alike(owner: str, parts: Sequence[Layer]) -> None:
     first = parts[0]
     for part in parts[1:]:
         if part.engine != first.engine or part.dtype != first.dtype:
@@ -107,15 +122,61 @@ def _one_engine(owner: str, parts: Sequence[Invertible]) -> str:
             )
     if len({id(part) for part in parts}) != len(parts):
         raise ValueError(f"{owner}: the same network is there twice; make a second one")
-    return first.engine
 
 
-def _with_term(results) -> tuple[np.ndarray, float | None]:
-    """A layer's output and its log-determinant, where it tracks one."""
-    return results if isinstance(results, tuple) else (results, None)
+def _first_reason(reasons: Iterator[tuple[Layer, str | None]]) -> str | None:
+    return next((f"{part!r}: {reason}" for part, reason in reasons if reason), None)
 
 
-class Sequential(OneLane, OneLaneJacobian):
+class SequentialModel(CompositeModel):
+    """The parts of a `Sequential`, each of which takes what the one before it gives."""
+
+    def forward(self, X: Array) -> tuple[Any, ...]:
+        logdets = []
+        for part in self.parts.values():
+            results = part.forward(X)
+            X, *logdet = results if isinstance(results, tuple) else (results,)
+            logdets += logdet
+        return (X, sum(logdets)) if logdets else (X,)
+
+    def forward_by_sample(self, X: Array) -> tuple[Any, ...]:
+        logdets: Any = 0.0
+        for part in self.parts.values():
+            X, own = part.forward_by_sample(X)
+            logdets = logdets + own
+        return X, logdets
+
+    def inverse(self, Y: Array) -> tuple[Array]:
+        for part in reversed(self.parts.values()):
+            X = part.inverse(Y)
+            Y = X[0] if isinstance(X, tuple) else X  # A reversed network gives its log-determinant too.
+        return (Y,)
+
+    def backward(self, dY: Array, Y: Array) -> tuple[Array, Array]:
+        for part in reversed(self.parts.values()):
+            dY, Y = part.backward(dY, Y)
+        return dY, Y
+
+    def jacobian(
+        self, tangents: tuple[Array], directions: list[np.ndarray], inputs: tuple[Array]
+    ) -> tuple[Array, Array]:
+        (dX,), (X,), start = tangents, inputs, 0
+        for part in self.parts.values():
+            names = [p.name for p in get_params(part)]
+            own = dict(zip(names, directions[start : start + len(names)], strict=True))
+            dX, X = part.jacobian(dX, own, X)
+            start += len(names)
+        return dX, X
+
+    def adjoint_jacobian(self, dY: Array, Y: Array) -> tuple[tuple[Array, Array], list[np.ndarray]]:
+        gradients: list[np.ndarray] = []
+        for part in reversed(self.parts.values()):
+            dY, own, Y = part.adjoint_jacobian(dY, Y)
+            gradients = [*own.values(), *gradients]
+        return (dY, Y), gradients
+
+
+class Sequential(_Composite, Flow):
     """Layers and networks of one input each, in turn: the first one given is applied first. (Upstream's
     `Composition` applies the last one first.)
 
@@ -135,96 +196,54 @@ class Sequential(OneLane, OneLaneJacobian):
 
     upstream = "src/utils/invertible_network_sequential.jl"
 
-    def __init__(self, *layers: OneLane) -> None:
+    def __init__(self, *layers: Flow) -> None:
         if not layers:
             raise ValueError("Sequential: expected at least one layer")
         for layer in layers:
-            if not isinstance(layer, OneLane):
+            if not isinstance(layer, Flow):
                 raise TypeError(
                     f"Sequential: expected layers and networks with one input and one output, got {layer!r}"
                 )
-        engine = _one_engine("Sequential", layers)
+        _check_alike("Sequential", layers)
         for before, after in itertools.pairwise(layers):
             _check_join(before, after)
-        self._layers = layers
+        first, last = layers[0].signature, layers[-1].signature
+        signature = self._described(
+            first.inputs,
+            last.latents,
+            logdet=any(layer.signature.logdet for layer in layers),
+            splits=last.splits,
+            images=last.images,
+            no_density=_first_reason((layer, layer.signature.no_density) for layer in layers),
+            no_jacobian=_first_reason((layer, layer.signature.no_jacobian) for layer in layers),
+            no_gpu=_first_reason((layer, layer.signature.no_gpu) for layer in layers),
+        )
         parts = {f"layers[{i}]": layer for i, layer in enumerate(layers, 1)}
-        modes = {
-            "forward": self._forward,
-            "forward_by_sample": self._forward_with_terms,
-            "inverse": self._inverse,
-            "backward": self._backward,
-            "jacobian": self._jacobian,
-            "adjointJacobian": self._adjoint_jacobian,
-        }
-        self._adopt(engine, CompositeHandle(parts, modes), layers[0]._data, layers[-1]._latent)
-        self._splits = layers[-1]._splits
+        self._adopt(get_engine(layers[0].engine), SequentialModel(parts), signature)
 
-    @property
-    def _no_density(self) -> str | None:
-        return next((f"{layer!r}: {layer._no_density}" for layer in self._layers if layer._no_density), None)
-
-    @property
-    def _image(self):
-        return self._layers[-1]._image
-
-    def _forward(self, X):
-        terms = []
-        for layer in self._layers:
-            X, term = _with_term(layer.forward(X))
-            if term is not None:
-                terms.append(term)
-        return (X, sum(terms)) if terms else (X,)
-
-    def _forward_with_terms(self, X):
-        terms = 0.0
-        for layer in self._layers:
-            X, term = layer._forward_by_sample(self._title, (X,))
-            terms = terms + term
-        return X, terms
-
-    def _inverse(self, Y):
-        for layer in reversed(self._layers):
-            Y, _ = _with_term(layer.inverse(Y))
-        return (Y,)
-
-    def _backward(self, dY, Y):
-        for layer in reversed(self._layers):
-            dY, Y = layer.backward(dY, Y)
-        return dY, Y
-
-    def _check_differentiable(self) -> None:
-        for layer in self._layers:
-            if not isinstance(layer, OneLaneJacobian):
-                raise TypeError(f"Sequential: upstream has no derivative of {layer!r}")
-
-    def _jacobian(self, dX, directions, X):
-        self._check_differentiable()
-        start = 0
-        for layer in self._layers:
-            names = [p.name for p in layer._parameters]
-            own = dict(zip(names, directions[start : start + len(names)], strict=True))
-            dX, X = layer.jacobian(dX, own, X)
-            start += len(names)
-        return dX, X
-
-    def _adjoint_jacobian(self, dY, Y):
-        self._check_differentiable()
-        gradients = []
-        for layer in reversed(self._layers):
-            dY, own, Y = layer.adjoint_jacobian(dY, Y)
-            gradients = [*own.values(), *gradients]
-        return dY, gradients, Y
+    @staticmethod
+    def shapes(layers: Any) -> Iterator[ParameterShape]:
+        for i, layer in enumerate(layers, 1):
+            yield from within(f"layers[{i}]", of_part(layer))
 
     @classmethod
-    def _make(cls, arguments: dict, engine: str | None) -> Sequential:
+    def make(cls, arguments: Mapping[str, Any], engine: str | None, seed: int | None = None) -> Sequential:
         return cls(*arguments["layers"])
 
+    def steps(self, shape: Shape) -> list[Step]:
+        steps = []
+        for name, part in self.model.parts.items():
+            own = checked_steps(part, f"{part.title}.summary", shape)
+            steps += [step.within(name) for step in own]
+            shape = own[-1].shape
+        return steps
+
     def __repr__(self) -> str:
-        return f"Sequential({', '.join(map(repr, self._layers))})"
+        return f"Sequential({', '.join(map(repr, self.arguments['layers']))})"
 
 
-def _check_join(before: OneLane, after: OneLane) -> None:
-    gives, takes = before._latent, after._data
+def _check_join(before: Flow, after: Flow) -> None:
+    gives, takes = before.signature.latent, after.signature.data
     if not gives.joins(takes):
         raise ValueError(
             f"Sequential: {type(before).__name__} gives arrays of {gives.describe()}, but {type(after).__name__} takes "
@@ -232,10 +251,46 @@ def _check_join(before: OneLane, after: OneLane) -> None:
         )
 
 
-class SummarizedNet(ConditionalDensity, Invertible):
+class SummarizedModel(CompositeModel):
+    """A conditional network and the blocks that make its condition."""
+
+    def __init__(self, cond_net: ConditionalFlow, blocks: dict[str, Layer]) -> None:
+        super().__init__({"cond_net": cond_net, **blocks})
+        self._cond_net, self._blocks = cond_net, list(blocks.values())
+
+    @property
+    def _last(self) -> Layer:
+        return self._cond_net
+
+    def states(self, Y: Array) -> list[Array]:
+        """The input of each block, and the summary."""
+        states = [Y]
+        for block in self._blocks:
+            states.append(block.forward(states[-1]))
+        return states
+
+    def forward(self, X: Array, Y: Array) -> tuple[Any, ...]:
+        return self._cond_net.forward(X, self.states(Y)[-1])
+
+    def forward_by_sample(self, X: Array, Y: Array) -> tuple[Any, ...]:
+        return self._cond_net.forward_by_sample(X, self.states(Y)[-1])
+
+    def inverse(self, Z: Array, C: Array) -> tuple[Array]:
+        return (self._cond_net.inverse(Z, C),)
+
+    def backward(self, dZ: Array, Z: Array, C: Array, Y: Array) -> tuple[Array, Array, Array]:
+        dX, X, dY = self._cond_net.backward(dZ, Z, C)
+        inputs = self.states(Y)[:-1]
+        for block, state in zip(reversed(self._blocks), reversed(inputs), strict=True):
+            dY = block.backward(dY, state)
+        return dX, X, dY
+
+
+class SummarizedNet(_Composite, ConditionalFlow):
     """A conditional network whose condition is a summary of the data `Y`, learnt with it.
 
-    Both parts are shared, not copied.
+    Both parts are shared, not copied. As a density it is that of `X` given `Y`: what `log_prob` and `sample` call the
+    condition is `Y`.
 
     Args:
         cond_net: a `NetworkConditionalGlow`.
@@ -250,20 +305,25 @@ class SummarizedNet(ConditionalDensity, Invertible):
     """
 
     upstream = "src/networks/summarized_net.jl"
+    model: SummarizedModel
 
-    def __init__(self, cond_net: Conditional, sum_net: ResidualBlock | FluxBlock | Sequence) -> None:
+    def __init__(self, cond_net: ConditionalFlow, sum_net: ResidualBlock | FluxBlock | Sequence[Layer]) -> None:
         several = isinstance(sum_net, (list, tuple))
         blocks = tuple(sum_net) if several else (sum_net,)
-        if not isinstance(cond_net, Conditional):
-            raise TypeError(f"SummarizedNet: cond_net must be a conditional network, got {cond_net!r}")
+        if not isinstance(cond_net, ConditionalFlow) or not cond_net.returns_condition:
+            raise TypeError(
+                "SummarizedNet: cond_net must be a conditional network, which gives the condition too, got "
+                f"{cond_net!r}"
+            )
         if not blocks or not all(isinstance(block, (ResidualBlock, FluxBlock)) for block in blocks):
             raise TypeError(
                 f"SummarizedNet: sum_net must be a ResidualBlock, a FluxBlock or several in turn, got {sum_net!r}"
             )
-        engine = _one_engine("SummarizedNet", (cond_net, *blocks))
+        _check_alike("SummarizedNet", (cond_net, *blocks))
+        of_network = cond_net.signature
         joins = [
-            *((a._latent, b._data) for a, b in itertools.pairwise(blocks)),
-            (blocks[-1]._latent, cond_net._condition),
+            *((a.signature.latent, b.signature.data) for a, b in itertools.pairwise(blocks)),
+            (blocks[-1].signature.latent, of_network.condition),
         ]
         for gives, takes in joins:
             if not gives.joins(takes):
@@ -271,20 +331,41 @@ class SummarizedNet(ConditionalDensity, Invertible):
                     f"SummarizedNet: a summary of {gives.describe()} goes to what takes {takes.describe()}"
                 )
         if several:
-            self.arguments["sum_net"] = blocks
-        self._cond_net, self._blocks = cond_net, blocks
+            self._declared["sum_net"] = blocks
         names = [f"sum_net[{i}]" for i in range(1, len(blocks) + 1)] if several else ["sum_net"]
-        parts = {"cond_net": cond_net, **dict(zip(names, blocks, strict=True))}
-        modes = {
-            "forward": self._forward,
-            "forward_by_sample": self._forward_with_terms,
-            "inverse": self._inverse,
-            "backward": self._backward,
-        }
-        self._condition, self._splits = blocks[0]._data, cond_net._splits
-        self._adopt(engine, CompositeHandle(parts, modes), cond_net._data, cond_net._latent)
+        signature = self._described(
+            of_network.inputs,
+            of_network.latents,
+            logdet=of_network.logdet,
+            splits=of_network.splits,
+            condition=blocks[0].signature.data,
+            latent_condition=of_network.latent_condition,
+            no_density=of_network.no_density,
+            no_gpu=_first_reason((part, part.signature.no_gpu) for part in (cond_net, *blocks)),
+        )
+        model = SummarizedModel(cond_net, dict(zip(names, blocks, strict=True)))
+        self._adopt(get_engine(cond_net.engine), model, signature)
 
-    def forward(self, X: np.ndarray, Y: np.ndarray) -> tuple:
+    @staticmethod
+    def shapes(cond_net: Any, sum_net: Any) -> Iterator[ParameterShape]:
+        yield from within("cond_net", of_part(cond_net))
+        if isinstance(sum_net, list):
+            for i, block in enumerate(sum_net, 1):
+                yield from within(f"sum_net[{i}]", of_part(block))
+        else:
+            yield from within("sum_net", of_part(sum_net))
+
+    @classmethod
+    def make(cls, arguments: Mapping[str, Any], engine: str | None, seed: int | None = None) -> SummarizedNet:
+        return cls(**arguments)
+
+    def _check_together(self, title: str, names: tuple[str, ...], specs: Any, inputs: tuple[Array, ...]) -> None:
+        Layer._check_together(self, title, names, specs, inputs)  # A summary may have another size than its data.
+
+    def latent_condition_size(self, spatial: tuple[int, ...]) -> tuple[int, ...]:
+        return self.arguments["cond_net"].latent_condition_size(spatial)
+
+    def forward(self, X: np.ndarray, Y: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
         """From data to latent, given `Y`.
 
         Args:
@@ -297,20 +378,11 @@ class SummarizedNet(ConditionalDensity, Invertible):
         Raises:
             TypeError, ValueError: an array of another dtype or shape. The network is unchanged.
         """
-        return self._run("forward", (self._data, self._blocks[0]._data), X=X, Y=Y)
+        return self._run("forward", (self.signature.data, self.signature.condition), X=X, Y=Y)
 
-    def inverse(self, Z: np.ndarray, C: np.ndarray) -> np.ndarray:
-        """From latent to data.
-
-        Args:
-            Z, C: as `forward` returns them.
-
-        Raises:
-            TypeError, ValueError: as `forward`; ValueError also where ActNorm was never initialised.
-        """
-        return self._run("inverse", (self._latent, self._cond_net._latent_condition), Z=Z, C=C)
-
-    def backward(self, dZ: np.ndarray, Z: np.ndarray, C: np.ndarray, *, Y_save: np.ndarray) -> tuple:
+    def backward(
+        self, dZ: np.ndarray, Z: np.ndarray, C: np.ndarray, *, Y_save: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Set every parameter's gradient, that of `f(Z) - lgdet`.
 
         Args:
@@ -324,40 +396,34 @@ class SummarizedNet(ConditionalDensity, Invertible):
         Raises:
             TypeError, ValueError: as `inverse`.
         """
-        spaces = (self._latent, self._latent, self._cond_net._latent_condition, self._blocks[0]._data)
-        return self._run("backward", spaces, dZ=dZ, Z=Z, C=C, Y_save=Y_save)
+        takes = self.signature
+        specs = (takes.latent, takes.latent, takes.latent_condition, takes.condition)
+        return self._run("backward", specs, dZ=dZ, Z=Z, C=C, Y_save=Y_save)
 
-    def _states(self, Y) -> list[np.ndarray]:
-        """The input of each block, and the summary."""
-        states = [Y]
-        for block in self._blocks:
-            states.append(block.forward(states[-1]))
-        return states
+    def pull_back(
+        self, cotangents: tuple[Array, ...], latents: tuple[Array, ...], condition: tuple[Array, ...], inputs: tuple
+    ) -> tuple[Array, ...]:
+        dX, _, dY = self.backward(*cotangents, *latents, *condition, Y_save=inputs[1])
+        return dX, dY
 
-    def _forward(self, X, Y):
-        return self._cond_net.forward(X, self._states(Y)[-1])
+    def condition_for_inverse(self, C: Array) -> Array:
+        return self.arguments["cond_net"].condition_for_inverse(self.model.states(C)[-1])
 
-    def _forward_with_terms(self, X, Y):
-        network, summary = self._cond_net, self._states(Y)[-1]
-        inputs = network._checked(self._title, (network._data, network._condition), {"X": X, "C": summary})
-        return network._forward_by_sample(self._title, inputs)
+    def input_shapes(self, shape: Shape) -> dict[str, Shape | None]:
+        channels = self.signature.condition.channels
+        return {"X": shape, "Y": None if channels is None else (*shape[:-2], channels, shape[-1])}
 
-    def _inverse_condition(self, title: str, C: np.ndarray) -> np.ndarray:
-        return self._cond_net._inverse_condition(title, self._states(C)[-1])
+    def state_shapes(self, shape: Shape) -> list[Shape]:
+        return self.arguments["cond_net"].state_shapes(shape)
 
-    @property
-    def _no_density(self) -> str | None:
-        return self._cond_net._no_density
-
-    def _inverse(self, Z, C):
-        return (self._cond_net.inverse(Z, C),)
-
-    def _backward(self, dZ, Z, C, Y):
-        dX, X, dY = self._cond_net.backward(dZ, Z, C)
-        inputs = self._states(Y)[:-1]
-        for block, state in zip(reversed(self._blocks), reversed(inputs), strict=True):
-            dY = block.backward(dY, state)
-        return dX, X, dY
+    def steps(self, shape: Shape) -> list[Step]:
+        steps = []
+        for name, part in self.model.parts.items():
+            if name != "cond_net":
+                steps += [
+                    step.within(name) for step in part.steps((*shape[:-2], part.signature.data.channels, shape[-1]))
+                ]
+        return [*steps, *(step.within("cond_net") for step in self.arguments["cond_net"].steps(shape))]
 
     def __repr__(self) -> str:
         return f"SummarizedNet({self.arguments['cond_net']!r}, {self.arguments['sum_net']!r})"

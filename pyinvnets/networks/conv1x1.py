@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from ..arrays.spec import Space
+from collections.abc import Iterator
+from typing import Any
+
+from ..arrays.spec import ArraySpec
 from .base import arguments as check
-from .base.flow import OneLane, OneLaneJacobian
+from .base.flow import Flow
+from .base.shapes import ParameterShape
 
 
-class Conv1x1(OneLane, OneLaneJacobian):
+class Conv1x1(Flow):
     """A 1x1 convolution by an orthogonal matrix, the product of three Householder reflections.
 
     `backward` adds to the gradients of `v1`, `v2`, `v3`, as upstream does: call `clear_grad` after each update.
@@ -32,4 +36,9 @@ class Conv1x1(OneLane, OneLaneJacobian):
     ) -> None:
         check.counts("Conv1x1", k=k)
         check.flags("Conv1x1", freeze=freeze, logdet=logdet)
-        self._create(engine, seed, Space(channels=k))
+        self._create(engine, seed, ArraySpec(channels=k))
+
+    @staticmethod
+    def shapes(k: int, **_: Any) -> Iterator[ParameterShape]:
+        for name in ("v1", "v2", "v3"):
+            yield ParameterShape(name, (k,))

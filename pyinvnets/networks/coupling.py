@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from ..arrays.spec import Space
+from collections.abc import Iterator
+from typing import Any
+
+from ..arrays.spec import ArraySpec
 from ..functions.activations import ActivationFunction, SigmoidLayer
 from .base import arguments as check
-from .base.pair import TwoLanes, TwoLanesJacobian
+from .base.pair import PairFlow
+from .base.shapes import ParameterShape, within
+from .residual import ResidualBlock
 
 
-class CouplingLayerBasic(TwoLanes, TwoLanesJacobian):
+class CouplingLayerBasic(PairFlow):
     """The affine coupling layer over two arrays: `X` stays, `Y` is scaled and shifted by what a residual block makes
     of `X`.
 
@@ -51,4 +56,8 @@ class CouplingLayerBasic(TwoLanes, TwoLanesJacobian):
         check.flags("CouplingLayerBasic", logdet=logdet)
         check.scale_activation("CouplingLayerBasic", activation)
         check.spatial_axes("CouplingLayerBasic", ndims)
-        self._create(engine, seed, Space(n_in, ndims, minimum=check.smallest_size(k1, p1)))
+        self._create(engine, seed, ArraySpec(n_in, ndims, minimum=check.smallest_size(k1, p1)))
+
+    @staticmethod
+    def shapes(n_in: int, n_hidden: int, **options: Any) -> Iterator[ParameterShape]:
+        return within("RB", ResidualBlock.shapes(n_in, n_hidden, **options))

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
-from ..arrays.spec import Space
-from .base.density import NoDensity
-from .base.layer import Invertible
+from ..arrays.spec import ArraySpec
+from .base.layer import Layer
+from .base.shapes import ParameterShape
+from .base.summary import Shape, Step
 
 
-class FluxBlock(NoDensity, Invertible):
-    """A Flux model, made in Julia, with hand-written layers' interface; it is not invertible. It can be the summary
+class FluxBlock(Layer):
+    """A Flux model made in Julia, with the interface of a layer. It is not invertible. It can be the summary
     network of a `SummarizedNet`.
 
     Args:
@@ -26,14 +28,17 @@ class FluxBlock(NoDensity, Invertible):
     """
 
     upstream = "src/layers/layer_flux_block.jl"
-    _no_density = "it is not invertible"
+    _not_invertible = "it is not invertible"
 
     def __init__(self, model: Any, *, engine: str | None = "julia") -> None:
-        if engine != "julia":
-            raise ValueError(
-                f'FluxBlock: a Flux model runs on the Julia engine only; write engine="julia", got {engine!r}'
-            )
-        self._create(engine, None, Space(), Space())
+        self._open(engine, None, self._described({"X": ArraySpec()}, {"Y": ArraySpec()}))
+
+    @staticmethod
+    def shapes(**_: Any) -> Iterator[ParameterShape]:
+        raise ValueError("it holds a model of Flux, which no file does")
+
+    def steps(self, shape: Shape) -> list[Step]:
+        return [Step("FluxBlock", "", None)]
 
     def forward(self, X: np.ndarray) -> np.ndarray:
         """The model's output.
@@ -42,7 +47,7 @@ class FluxBlock(NoDensity, Invertible):
             TypeError: X is not an array of the model's dtype.
             ValueError: the model does not take X.
         """
-        return self._run("forward", (self._data,), X=X)
+        return self._run("forward", (self.signature.data,), X=X)
 
     def backward(self, dY: np.ndarray, X: np.ndarray) -> np.ndarray:
         """Set every parameter's gradient, by Zygote.
@@ -57,4 +62,4 @@ class FluxBlock(NoDensity, Invertible):
         Raises:
             TypeError, ValueError: as `forward`.
         """
-        return self._run("backward", (self._latent, self._data), dY=dY, X=X)
+        return self._run("backward", (self.signature.latent, self.signature.data), dY=dY, X=X)

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
-from ..arrays.spec import Space
+from collections.abc import Iterator
+from typing import Any
+
+from ..arrays.spec import ArraySpec
 from ..functions.activations import ActivationFunction, ReLUlayer, SigmoidLayer
 from ..functions.squeezers import ShuffleLayer, Squeezer
+from .actnorm import ActNorm
 from .base import arguments as check
-from .base.conditional import Conditional
-from .base.flow import OneLane, OneLaneJacobian
+from .base.conditional import ConditionalFlow
+from .base.flow import Flow
+from .base.shapes import ParameterShape, scales, within
+from .base.summary import Shape, Step, scale_steps
+from .conv1x1 import Conv1x1
+from .residual import ResidualBlock
 
 
-class CouplingLayerGlow(OneLane, OneLaneJacobian):
+class CouplingLayerGlow(Flow):
     """The affine coupling layer of GLOW: a 1x1 convolution, then half of the channels scaled and shifted by what a
     residual block makes of the other half.
 
@@ -65,13 +73,25 @@ class CouplingLayerGlow(OneLane, OneLaneJacobian):
         check.spatial_axes("CouplingLayerGlow", ndims)
         check.dense("CouplingLayerGlow", dense, nx)
         if dense:
-            space = Space(n_in, 1, spatial=(nx,))
+            space = ArraySpec(n_in, 1, spatial=(nx,))
         else:
-            space = Space(n_in, ndims, minimum=check.smallest_size(k1, p1))
+            space = ArraySpec(n_in, ndims, minimum=check.smallest_size(k1, p1))
         self._create(engine, seed, space)
 
+    @staticmethod
+    def shapes(
+        n_in: int, n_hidden: int, n_cond: int = 0, dense: bool = False, nx: int | None = None, **options: Any
+    ) -> Iterator[ParameterShape]:
+        yield from within("C", Conv1x1.shapes(n_in))
+        changed = round(n_in / 2)
+        if dense:
+            block = _dense_shapes(nx, n_in - changed, n_in * n_hidden, 2 * changed)
+        else:
+            block = ResidualBlock.shapes(n_in - changed + n_cond, n_hidden, n_out=2 * changed, **options)
+        yield from within("RB", block)
 
-class ConditionalLayerGlow(Conditional):
+
+class ConditionalLayerGlow(ConditionalFlow):
     """The coupling layer of GLOW whose residual block also sees a condition.
 
     `forward` returns `Y`, or `(Y, lgdet)` with `logdet=True`. Unlike the network's, `inverse` and `backward` take the
@@ -97,7 +117,7 @@ class ConditionalLayerGlow(Conditional):
     """
 
     upstream = "src/conditional_layers/conditional_layer_glow.jl"
-    _transforms_condition = False
+    returns_condition = False
 
     def __init__(
         self,
@@ -126,11 +146,15 @@ class ConditionalLayerGlow(Conditional):
         check.scale_activation("ConditionalLayerGlow", activation)
         check.block_activation("ConditionalLayerGlow", rb_activation)
         check.spatial_axes("ConditionalLayerGlow", ndims)
-        data = Space(n_in, ndims, minimum=check.smallest_size(k1, p1))
-        self._create_conditional(engine, seed, data, n_cond)
+        data = ArraySpec(n_in, ndims, minimum=check.smallest_size(k1, p1))
+        self._create(engine, seed, data, ArraySpec(n_cond, ndims))
+
+    @staticmethod
+    def shapes(n_in: int, n_cond: int, n_hidden: int, **options: Any) -> Iterator[ParameterShape]:
+        return CouplingLayerGlow.shapes(n_in, n_hidden, n_cond=n_cond, **options)
 
 
-class NetworkGlow(OneLane, OneLaneJacobian):
+class NetworkGlow(Flow):
     """GLOW: `L` scales of `K` flow steps, each an `ActNorm` and a `CouplingLayerGlow`.
 
     With `split_scales`, each scale starts by squeezing the image and ends by sending half of the channels to the
@@ -206,7 +230,6 @@ class NetworkGlow(OneLane, OneLaneJacobian):
         check.scale_activation("NetworkGlow", activation)
         check.dense("NetworkGlow", dense, nx)
         splits = split_scales or n_in == 1
-        self._splits = max(L - 1, 1) if splits else 0
         factor = 2**L if splits else 1
         if dense and splits and (ndims != 1 or nx % factor):
             raise ValueError(
@@ -214,14 +237,32 @@ class NetworkGlow(OneLane, OneLaneJacobian):
                 f"ndims={ndims}, nx={nx}"
             )
         if dense:
-            data = Space(n_in, 1, factor, spatial=(nx,))
+            data = ArraySpec(n_in, 1, factor, spatial=(nx,))
         else:
-            data = Space(n_in, ndims, factor, minimum=factor * check.smallest_size(k1, p1))
-        only_numpy = check.squeeze_on_a_line(squeezer, ndims, splits)
-        self._create(engine, seed, data, Space(n_in, vector=True) if splits else None, only_numpy=only_numpy)
+            data = ArraySpec(n_in, ndims, factor, minimum=factor * check.smallest_size(k1, p1))
+        latent = ArraySpec(n_in, vector=True) if splits else data
+        self._create(engine, seed, data, latent, splits=max(L - 1, 1) if splits else 0)
+
+    @staticmethod
+    def shapes(
+        n_in: int, L: int, K: int, split_scales: bool, ndims: int, dense: bool, nx: int | None, **options: Any
+    ) -> Iterator[ParameterShape]:
+        splits = split_scales or n_in == 1
+        for i, channels in scales(n_in, L, splits, splits, ndims):
+            if dense and splits:
+                nx //= 2
+            for j in range(1, K + 1):
+                yield from within(f"AN[{i},{j}]", ActNorm.shapes(channels))
+                coupling = CouplingLayerGlow.shapes(channels, dense=dense, nx=nx, ndims=ndims, **options)
+                yield from within(f"CL[{i},{j}]", coupling)
+
+    def steps(self, shape: Shape) -> list[Step]:
+        given = self._declared
+        squeezer = type(given["squeezer"]).__name__ if self.signature.splits else None
+        return scale_steps(self, shape, given["L"], given["K"], squeezer, {"AN": "ActNorm", "CL": "CouplingLayerGlow"})
 
 
-class NetworkConditionalGlow(Conditional):
+class NetworkConditionalGlow(ConditionalFlow):
     """GLOW whose coupling layers also see a condition.
 
     `forward` returns `(Z, C_, lgdet)`: `Z` has X's shape, `C_` is the condition after its own ActNorm and squeezes.
@@ -287,10 +328,43 @@ class NetworkConditionalGlow(Conditional):
         check.squeezing("NetworkConditionalGlow", squeezer)
         check.scale_activation("NetworkConditionalGlow", activation)
         check.block_activation("NetworkConditionalGlow", rb_activation)
-        self._scales = L if split_scales else 0
-        self._splits = L - 1 if split_scales else 0
-        factor = 2**self._scales
-        data = Space(n_in, ndims, factor, minimum=factor * check.smallest_size(k1, p1))
-        one_scale = "split_scales=True with L=1" if split_scales and L == 1 else None
-        only_numpy = one_scale or check.squeeze_on_a_line(squeezer, ndims, split_scales)
-        self._create_conditional(engine, seed, data, n_cond, only_numpy=only_numpy)
+        self._squeezes = L if split_scales else 0
+        factor = 2**self._squeezes
+        data = ArraySpec(n_in, ndims, factor, minimum=factor * check.smallest_size(k1, p1))
+        squeezed = ArraySpec(n_cond << (self._squeezes * ndims), ndims)
+        splits = L - 1 if split_scales else 0
+        self._create(engine, seed, data, ArraySpec(n_cond, ndims), squeezed, splits=splits, logdet=True)
+
+    @staticmethod
+    def shapes(
+        n_in: int, n_cond: int, L: int, K: int, split_scales: bool, ndims: int, **options: Any
+    ) -> Iterator[ParameterShape]:
+        yield from within("AN_C", ActNorm.shapes(n_cond))
+        for i, channels in scales(n_in, L, split_scales, split_scales, ndims):
+            if split_scales:
+                n_cond <<= ndims
+            for j in range(1, K + 1):
+                yield from within(f"AN[{i},{j}]", ActNorm.shapes(channels))
+                coupling = CouplingLayerGlow.shapes(channels, n_cond=n_cond, ndims=ndims, **options)
+                yield from within(f"CL[{i},{j}]", coupling)
+
+    def latent_condition_size(self, spatial: tuple[int, ...]) -> tuple[int, ...]:
+        return tuple(n >> self._squeezes for n in spatial)
+
+    def steps(self, shape: Shape) -> list[Step]:
+        given = self._declared
+        squeezer = type(given["squeezer"]).__name__ if self._squeezes else None
+        fields = {"AN": "ActNorm", "CL": "ConditionalLayerGlow"}
+        joined = [Step("join", None, shape)] if self._squeezes else []
+        return [
+            Step("ActNorm", "AN_C", self.input_shapes(shape)["C"]),
+            *scale_steps(self, shape, given["L"], given["K"], squeezer, fields),
+            *joined,
+        ]
+
+
+def _dense_shapes(nx: int, n_in: int, n_hidden: int, n_out: int) -> Iterator[ParameterShape]:
+    sizes = (nx * n_in, n_hidden, n_hidden, nx * n_out)
+    for i in range(3):
+        yield ParameterShape(f"params[{2 * i + 1}]", (sizes[i + 1], sizes[i]))
+        yield ParameterShape(f"params[{2 * i + 2}]", (sizes[i + 1],))

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
-from ..arrays.spec import Space
-from ..engines.julia.gpu import ON_THE_CPU
+from collections.abc import Iterator
+from typing import Any
+
+from ..arrays.spec import ArraySpec
 from ..functions.activations import ActivationFunction, SigmoidLayer
 from ..functions.squeezers import ShuffleLayer, Squeezer
+from .actnorm import ActNorm
 from .base import arguments as check
-from .base.flow import OneLane, OneLaneJacobian
-from .base.pair import ConditionalHINT, TwoLanesJacobian
+from .base.flow import Flow
+from .base.layer import ON_THE_CPU
+from .base.pair import ConditionalPairFlow
+from .base.shapes import ParameterShape, scales, within
+from .base.summary import Shape, Step, scale_steps
+from .conv1x1 import Conv1x1
+from .coupling import CouplingLayerBasic
 
 
-class CouplingLayerHINT(OneLane, OneLaneJacobian):
+class CouplingLayerHINT(Flow):
     """The recursive coupling layer of HINT: halves of the channels are coupled, each within itself and then one with
     the other, down to two channels.
 
@@ -64,21 +72,31 @@ class CouplingLayerHINT(OneLane, OneLaneJacobian):
         check.flags("CouplingLayerHINT", logdet=logdet)
         check.scale_activation("CouplingLayerHINT", activation)
         check.spatial_axes("CouplingLayerHINT", ndims)
-        space = Space(n_in, ndims, minimum=check.smallest_size(k1, p1))
-        self._create(engine, seed, space, only_numpy=check.deep_hint_on_a_line(n_in, ndims))
+        space = ArraySpec(n_in, ndims, minimum=check.smallest_size(k1, p1))
+        self._create(engine, seed, space)
+
+    @staticmethod
+    def shapes(n_in: int, n_hidden: int, permute: str = "none", **options: Any) -> Iterator[ParameterShape]:
+        level, channels = 1, n_in
+        while level == 1 or channels > 2:
+            channels //= 2
+            yield from within(f"CL[{level}]", CouplingLayerBasic.shapes(channels, n_hidden, **options))
+            level += 1
+        if permute != "none":
+            yield from within("C", Conv1x1.shapes(n_in // 2 if permute == "lower" else n_in))
 
 
-class ConditionalLayerHINT(ConditionalHINT, TwoLanesJacobian):
-    """A HINT coupling layer for each of two lanes, and one that lets `Y` condition `X`.
+class ConditionalLayerHINT(ConditionalPairFlow):
+    """A HINT coupling layer for each of two arrays, and one that lets `Y` condition `X`.
 
     The gradients of blocks that are used more than once are upstream's; see `CouplingLayerHINT`.
 
     Args:
-        n_in: number of channels of each lane, a power of two from 2.
+        n_in: number of channels of each array, a power of two from 2.
         n_hidden: number of hidden channels of the blocks.
         k1, p1, s1, k2, p2, s2: kernels, paddings, strides of the blocks; see `ResidualBlock`.
         logdet: whether `forward` returns the log-determinant too, and `backward` includes its gradient.
-        permute: whether a 1x1 convolution mixes the channels of each lane first.
+        permute: whether a 1x1 convolution mixes the channels of each array first.
         ndims: number of spatial axes, 1 to 3; 1 with more than four channels is for the NumPy engine only.
         activation: of the scales.
         engine, seed: engine, and seed of the initial weights.
@@ -116,17 +134,25 @@ class ConditionalLayerHINT(ConditionalHINT, TwoLanesJacobian):
         check.flags("ConditionalLayerHINT", logdet=logdet, permute=permute)
         check.scale_activation("ConditionalLayerHINT", activation)
         check.spatial_axes("ConditionalLayerHINT", ndims)
-        space = Space(n_in, ndims, minimum=check.smallest_size(k1, p1))
-        self._create(engine, seed, space, only_numpy=check.deep_hint_on_a_line(n_in, ndims))
+        space = ArraySpec(n_in, ndims, minimum=check.smallest_size(k1, p1))
+        self._create(engine, seed, space)
+
+    @staticmethod
+    def shapes(n_in: int, n_hidden: int, permute: bool = True, **options: Any) -> Iterator[ParameterShape]:
+        for name in ("CL_X", "CL_Y"):
+            yield from within(name, CouplingLayerHINT.shapes(n_in, n_hidden, **options))
+        yield from within("CL_YX", CouplingLayerBasic.shapes(n_in, n_hidden, **options))
+        for name in ("C_X", "C_Y") if permute else ():
+            yield from within(name, Conv1x1.shapes(n_in))
 
 
-class NetworkConditionalHINT(ConditionalHINT, TwoLanesJacobian):
-    """Flow steps over two lanes: an `ActNorm` for each, and a `ConditionalLayerHINT`.
+class NetworkConditionalHINT(ConditionalPairFlow):
+    """Flow steps over two arrays: an `ActNorm` for each, and a `ConditionalLayerHINT`.
 
     The gradients of blocks that are used more than once are upstream's; see `CouplingLayerHINT`.
 
     Args:
-        n_in: number of channels of each lane, a power of two from 2.
+        n_in: number of channels of each array, a power of two from 2.
         n_hidden: number of hidden channels of the residual blocks.
         depth: number of flow steps.
         k1, p1, s1, k2, p2, s2: kernels, paddings, strides of the blocks; see `ResidualBlock`.
@@ -168,11 +194,27 @@ class NetworkConditionalHINT(ConditionalHINT, TwoLanesJacobian):
         check.flags("NetworkConditionalHINT", logdet=logdet)
         check.scale_activation("NetworkConditionalHINT", activation)
         check.spatial_axes("NetworkConditionalHINT", ndims)
-        space = Space(n_in, ndims, minimum=check.smallest_size(k1, p1))
-        self._create(engine, seed, space, only_numpy=check.deep_hint_on_a_line(n_in, ndims))
+        space = ArraySpec(n_in, ndims, minimum=check.smallest_size(k1, p1))
+        self._create(engine, seed, space)
+
+    @staticmethod
+    def shapes(n_in: int, depth: int, **options: Any) -> Iterator[ParameterShape]:
+        for i in range(1, depth + 1):
+            yield from _step_shapes(str(i), n_in, **options)
+
+    def steps(self, shape: Shape) -> list[Step]:
+        return [
+            step
+            for i in range(1, self._declared["depth"] + 1)
+            for step in (
+                Step("ActNorm", f"AN_X[{i}]", shape),
+                Step("ActNorm", f"AN_Y[{i}]", shape),
+                Step("ConditionalLayerHINT", f"CL[{i}]", shape, 2),
+            )
+        ]
 
 
-class NetworkMultiScaleHINT(OneLane, OneLaneJacobian):
+class NetworkMultiScaleHINT(Flow):
     """`L` scales of `K` flow steps, each an `ActNorm` and a `CouplingLayerHINT` with `permute="full"`. Each scale
     starts by a wavelet transform that moves half of each spatial axis into channels.
 
@@ -226,21 +268,32 @@ class NetworkMultiScaleHINT(OneLane, OneLaneJacobian):
         check.block("NetworkMultiScaleHINT", k1, k2, p1, p2, s1, s2)
         check.scale_activation("NetworkMultiScaleHINT", activation)
         check.spatial_axes("NetworkMultiScaleHINT", ndims)
-        self._splits = L - 1 if split_scales else 0
         data, latent = _scales(n_in, L, ndims, split_scales, check.smallest_size(k1, p1))
-        self._create(engine, seed, data, latent, only_numpy=_unscalable(L, ndims, split_scales))
+        self._create(engine, seed, data, latent, splits=L - 1 if split_scales else 0, logdet=True)
+
+    @staticmethod
+    def shapes(n_in: int, L: int, K: int, split_scales: bool, ndims: int, **options: Any) -> Iterator[ParameterShape]:
+        for i, channels in scales(n_in, L, True, split_scales, ndims):
+            for j in range(1, K + 1):
+                yield from within(f"AN[{i},{j}]", ActNorm.shapes(channels))
+                coupling = CouplingLayerHINT.shapes(channels, permute="full", ndims=ndims, **options)
+                yield from within(f"CL[{i},{j}]", coupling)
+
+    def steps(self, shape: Shape) -> list[Step]:
+        fields = {"AN": "ActNorm", "CL": "CouplingLayerHINT"}
+        return scale_steps(self, shape, self._declared["L"], self._declared["K"], "WaveletLayer", fields)
 
 
-class NetworkMultiScaleConditionalHINT(ConditionalHINT, TwoLanesJacobian):
-    """`L` scales of `K` flow steps over two lanes, each an `ActNorm` for each lane and a `ConditionalLayerHINT`. Each
-    scale starts by squeezing both lanes.
+class NetworkMultiScaleConditionalHINT(ConditionalPairFlow):
+    """`L` scales of `K` flow steps over two arrays, each an `ActNorm` for each array and a `ConditionalLayerHINT`. Each
+    scale starts by squeezing both.
 
     With `split_scales`, half of the channels go to the latents after each scale but the last; the latents are then
     flat vectors of the whole batch. The gradients of blocks that are used more than once are upstream's; see
     `CouplingLayerHINT`.
 
     Args:
-        n_in: number of channels of each lane, a power of two from 1.
+        n_in: number of channels of each array, a power of two from 1.
         n_hidden: number of hidden channels of the residual blocks.
         L: number of scales. Each spatial size must be a multiple of `2**L`.
         K: number of flow steps per scale.
@@ -290,21 +343,29 @@ class NetworkMultiScaleConditionalHINT(ConditionalHINT, TwoLanesJacobian):
         check.squeezing("NetworkMultiScaleConditionalHINT", squeezer)
         check.scale_activation("NetworkMultiScaleConditionalHINT", activation)
         check.spatial_axes("NetworkMultiScaleConditionalHINT", ndims)
-        self._splits = L - 1 if split_scales else 0
         data, latent = _scales(n_in, L, ndims, split_scales, check.smallest_size(k1, p1))
-        self._create(engine, seed, data, latent, only_numpy=_unscalable(L, ndims, split_scales))
+        self._create(engine, seed, data, latent, splits=L - 1 if split_scales else 0)
+
+    @staticmethod
+    def shapes(n_in: int, L: int, K: int, split_scales: bool, ndims: int, **options: Any) -> Iterator[ParameterShape]:
+        for i, channels in scales(n_in, L, True, split_scales, ndims):
+            for j in range(1, K + 1):
+                yield from _step_shapes(f"{i},{j}", channels, ndims=ndims, **options)
+
+    def steps(self, shape: Shape) -> list[Step]:
+        given, fields = self._declared, {"AN_X": "ActNorm", "AN_Y": "ActNorm", "CL": "ConditionalLayerHINT"}
+        return scale_steps(self, shape, given["L"], given["K"], type(given["squeezer"]).__name__, fields)
 
 
-def _scales(n_in: int, L: int, ndims: int, split_scales: bool, smallest: int) -> tuple[Space, Space]:
+def _scales(n_in: int, L: int, ndims: int, split_scales: bool, smallest: int) -> tuple[ArraySpec, ArraySpec]:
     """Data that is squeezed `L` times, and its latent."""
-    data = Space(n_in, ndims, 2**L, minimum=2**L * smallest)
+    data = ArraySpec(n_in, ndims, 2**L, minimum=2**L * smallest)
     if split_scales:
-        return data, Space(n_in, vector=True)
-    return data, Space(n_in << (ndims * L), ndims, minimum=smallest)
+        return data, ArraySpec(n_in, vector=True)
+    return data, ArraySpec(n_in << (ndims * L), ndims, minimum=smallest)
 
 
-def _unscalable(L: int, ndims: int, split_scales: bool) -> str | None:
-    """Upstream counts four channels for one after a squeeze, which is so on two spatial axes only."""
-    if ndims != 2:
-        return f"multiscale HINT with ndims={ndims}"
-    return "split_scales=True with L=1" if split_scales and L == 1 else None
+def _step_shapes(index: str, n_in: int, **options: Any) -> Iterator[ParameterShape]:
+    yield from within(f"AN_X[{index}]", ActNorm.shapes(n_in))
+    yield from within(f"AN_Y[{index}]", ActNorm.shapes(n_in))
+    yield from within(f"CL[{index}]", ConditionalLayerHINT.shapes(n_in, **options))

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Any
+
 from .base import arguments as check
-from .base.pair import TwoLanes, TwoLanesJacobian
+from .base.pair import PairFlow
+from .base.shapes import ParameterShape, kernel_shape, within
+from .base.summary import Shape, Step, squeezed
 
 
-class HyperbolicLayer(TwoLanes, TwoLanesJacobian):
+class HyperbolicLayer(PairFlow):
     """A leapfrog step of a wave equation: from the states `X_prev`, `X_curr` to `X_curr` and
     `X_new = 2 X_curr - X_prev - alpha W' relu(W X_curr + b)`; it keeps volumes.
 
@@ -53,10 +58,21 @@ class HyperbolicLayer(TwoLanes, TwoLanesJacobian):
         if n_hidden is not None:
             check.counts("HyperbolicLayer", n_hidden=n_hidden)
         data, latent = check.hyperbolic_spaces(n_in, [action], check.smallest_size(kernel, pad), ndims)
-        self._create(engine, seed, data, latent, only_numpy="ndims=1" if ndims == 1 else None)
+        self._create(engine, seed, data, latent)
+
+    @staticmethod
+    def shapes(
+        n_in: int, kernel: int, action: int, n_hidden: int | None, ndims: int, **_: Any
+    ) -> Iterator[ParameterShape]:
+        n_hidden = n_in if n_hidden is None else n_hidden
+        yield ParameterShape("W", (*kernel_shape(kernel, ndims), check.channels_after(n_in, action, ndims), n_hidden))
+        yield ParameterShape("b", (n_hidden,))
+
+    def steps(self, shape: Shape) -> list[Step]:
+        return [Step("HyperbolicLayer", "", squeezed(shape, self._declared["action"]), 2)]
 
 
-class NetworkHyperbolic(TwoLanes, TwoLanesJacobian):
+class NetworkHyperbolic(PairFlow):
     """Hyperbolic layers in turn. The network keeps volumes, so its log-determinant is zero; `forward` returns 1.0 for
     it, as upstream does.
 
@@ -100,7 +116,20 @@ class NetworkHyperbolic(TwoLanes, TwoLanesJacobian):
         check.spatial_axes("NetworkHyperbolic", ndims)
         check.step_size("NetworkHyperbolic", alpha)
         architecture = check.architecture("NetworkHyperbolic", architecture, n_in, ndims)
-        self.arguments["architecture"] = architecture
+        self._declared["architecture"] = architecture
         actions = [action for action, _ in architecture]
         data, latent = check.hyperbolic_spaces(n_in, actions, check.smallest_size(k, p), ndims)
-        self._create(engine, seed, data, latent, only_numpy="ndims=1" if ndims == 1 else None)
+        self._create(engine, seed, data, latent, logdet=True)
+
+    @staticmethod
+    def shapes(n_in: int, architecture: Any, k: int, ndims: int, **_: Any) -> Iterator[ParameterShape]:
+        for i, (action, n_hidden) in enumerate(architecture, 1):
+            yield from within(f"HL[{i}]", HyperbolicLayer.shapes(n_in, k, action, n_hidden, ndims))
+            n_in = check.channels_after(n_in, action, ndims)
+
+    def steps(self, shape: Shape) -> list[Step]:
+        steps = []
+        for i, (action, _) in enumerate(self._declared["architecture"], 1):
+            shape = squeezed(shape, action)
+            steps.append(Step("HyperbolicLayer", f"HL[{i}]", shape, 2))
+        return steps

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 
-from ..arrays.checks import checked
-from ..arrays.spec import Space
+from ..arrays.spec import ArraySpec
 from .base import arguments as check
-from .base.density import NoDensity
-from .base.flow import OneLane, OneLaneJacobian
-from .base.layer import Invertible
+from .base.flow import Flow
+from .base.layer import Layer
+from .base.shapes import ParameterShape, within
+from .base.summary import Shape, Step
+from .conv1x1 import Conv1x1
+from .residual import ResidualBlock
 
 
-class CouplingLayerIRIM(OneLane, OneLaneJacobian):
+class CouplingLayerIRIM(Flow):
     """The additive coupling layer of i-RIM, between a 1x1 convolution and its inverse; it keeps volumes.
 
     Args:
@@ -54,10 +56,15 @@ class CouplingLayerIRIM(OneLane, OneLaneJacobian):
         check.counts("CouplingLayerIRIM", n_hidden=n_hidden)
         check.block("CouplingLayerIRIM", k1, k2, p1, p2, s1, s2)
         check.spatial_axes("CouplingLayerIRIM", ndims)
-        self._create(engine, seed, Space(n_in, ndims, minimum=check.smallest_size(k1, p1)))
+        self._create(engine, seed, ArraySpec(n_in, ndims, minimum=check.smallest_size(k1, p1)))
+
+    @staticmethod
+    def shapes(n_in: int, n_hidden: int, **options: Any) -> Iterator[ParameterShape]:
+        yield from within("C", Conv1x1.shapes(n_in))
+        yield from within("RB", ResidualBlock.shapes(n_in // 2, n_hidden, **options))
 
 
-class NetworkLoop(NoDensity, Invertible):
+class NetworkLoop(Layer):
     """The invertible recurrent inference machine (i-RIM): an unrolled loop that solves `A psi(eta) = d` for the image
     `eta`, with a state `s` beside it. Each turn adds the normalised gradient `A' (A psi(eta) - d)` to the first
     channel of `s`, then couples both.
@@ -86,7 +93,7 @@ class NetworkLoop(NoDensity, Invertible):
     """
 
     upstream = "src/networks/invertible_network_irim.jl"
-    _no_density = "it solves an inverse problem"
+    _not_invertible = "it solves an inverse problem"
     _no_gpu = "its link function and its operator are Python's, which run on the CPU"
 
     def __init__(
@@ -119,16 +126,27 @@ class NetworkLoop(NoDensity, Invertible):
         if not callable(psi):
             raise TypeError(f"NetworkLoop: psi must be a function such as lambda eta: eta, got {psi!r}")
         minimum = check.smallest_size(k1, p1)
-        self._create(
-            engine,
-            seed,
-            Space(1, ndims, minimum=minimum),
-            Space(n_in - 1, ndims, minimum=minimum),
-            only_numpy=check.deep_hint_on_a_line(n_in, ndims) if type == "HINT" else None,
-        )
+        specs = {"eta": ArraySpec(1, ndims, minimum=minimum), "s": ArraySpec(n_in - 1, ndims, minimum=minimum)}
+        self._open(engine, seed, self._described(specs, specs))
+
+    @staticmethod
+    def shapes(**_: Any) -> Iterator[ParameterShape]:
+        raise ValueError("it holds a function, which no file does")
+
+    def steps(self, shape: Shape) -> list[Step]:
+        layer = {"additive": "CouplingLayerIRIM", "HINT": "CouplingLayerHINT"}[self._declared["type"]]
+        both = (*shape[:-2], self._declared["n_in"], shape[-1])
+        return [
+            step
+            for i in range(1, self._declared["maxiter"] + 1)
+            for step in (Step("ActNorm", f"AN[{i}]", shape), Step(layer, f"L[{i}]", both))
+        ]
+
+    def input_shapes(self, shape: Shape) -> dict[str, Shape | None]:
+        return {"eta": shape, "s": (*shape[:-2], self.signature.inputs["s"].channels, shape[-1])}
 
     def forward(self, eta: np.ndarray, s: np.ndarray, d: np.ndarray, A: Any) -> tuple[np.ndarray, np.ndarray]:
-        """All turns of the loop.
+        """Run all turns of the loop.
 
         Args:
             eta: first guess of the image, shape `(nx, [ny, [nz,]] 1, n_samples)`, of the network's dtype.
@@ -172,11 +190,10 @@ class NetworkLoop(NoDensity, Invertible):
         """
         return self._turn("backward", d, A, deta=deta, ds=ds, eta=eta, s=s)
 
-    def _turn(self, mode: str, d: np.ndarray, A: Any, **arrays: np.ndarray) -> tuple:
-        title = f"{self._title}.{mode}"
-        images, states = self._data, self._latent
+    def _turn(self, method: str, d: np.ndarray, A: Any, **arrays: np.ndarray) -> tuple:
+        title, specs = f"{self.title}.{method}", self.signature.inputs
         inputs = tuple(
-            checked(name, array, images if name.endswith("eta") else states, self._dtype, title)
+            self._accepted(name, array, specs["eta" if name.endswith("eta") else "s"], title)
             for name, array in arrays.items()
         )
         first = inputs[0]
@@ -189,21 +206,21 @@ class NetworkLoop(NoDensity, Invertible):
         pixels, samples = int(np.prod(first.shape[:-2])), first.shape[-1]
         data = self._checked_data(title, d, samples)
         self._check_operator(title, A, (len(data), pixels))
-        return self._call(mode, title, (*inputs, data, A))
+        return self.propagate(method, title, (*inputs, data, A))
 
     def _checked_data(self, title: str, d: Any, samples: int) -> np.ndarray:
-        """`d` as one column for each sample."""
-        if not isinstance(d, np.ndarray) or d.dtype != self._dtype:
+        """Arrange `d` as one column for each sample."""
+        if not isinstance(d, np.ndarray) or d.dtype != self.dtype:
             got = d.dtype if isinstance(d, np.ndarray) else type(d).__name__
-            raise TypeError(f"{title}: d must be a NumPy array of {self._dtype}, got {got}")
+            raise TypeError(f"{title}: d must be a NumPy array of {self.dtype}, got {got}")
         if d.ndim < 2 or d.size == 0 or d.shape[-1] != samples:
             raise ValueError(f"{title}: d must have {samples} samples on its last axis, got shape {d.shape}")
         return np.asfortranarray(d.reshape(-1, samples, order="F"))
 
     def _check_operator(self, title: str, A: Any, shape: tuple[int, int]) -> None:
         if isinstance(A, np.ndarray):
-            if A.dtype != self._dtype:
-                raise TypeError(f"{title}: A must be a matrix of {self._dtype}, got {A.dtype}")
+            if A.dtype != self.dtype:
+                raise TypeError(f"{title}: A must be a matrix of {self.dtype}, got {A.dtype}")
         elif not (hasattr(A, "matvec") and hasattr(A, "rmatvec")):
             raise TypeError(
                 f"{title}: A must be a matrix or have matvec and rmatvec, as a SciPy LinearOperator has; got "

@@ -6,10 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from .base.flow import OneLaneJacobian
+from .base.flow import Flow
+from .base.parameters import get_params
 
 
-def Jacobian(G: OneLaneJacobian, X: np.ndarray) -> Any:
+def Jacobian(G: Flow, X: np.ndarray) -> Any:
     """The derivative of the output of `G` at X with respect to its parameters, as a SciPy `LinearOperator`.
 
     It maps a vector of all parameters (in the order of `get_params`, each in Julia's order) to the output as a vector;
@@ -31,11 +32,11 @@ def Jacobian(G: OneLaneJacobian, X: np.ndarray) -> Any:
         from scipy.sparse.linalg import LinearOperator
     except ImportError:
         raise ImportError("Jacobian needs SciPy; write `pip install scipy`, or use G.jacobian(…)") from None
-    if not isinstance(G, OneLaneJacobian):
+    if not isinstance(G, Flow) or G.signature.no_jacobian:
         raise TypeError(f"Jacobian: expected a network with one input and a method jacobian, got {G!r}")
     still = np.zeros_like(X, order="F")
     _, Y = G.jacobian(still, {}, X)
-    parameters = G._parameters
+    parameters = get_params(G)
     sizes = [int(np.prod(p.shape)) for p in parameters]
 
     def along(vector: np.ndarray) -> np.ndarray:

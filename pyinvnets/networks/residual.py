@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Any
+
 import numpy as np
 
-from ..arrays.spec import Space
+from ..arrays.spec import ArraySpec
 from ..functions.activations import ActivationFunction, ReLUlayer
 from .base import arguments as check
-from .base.density import NoDensity
 from .base.jacobians import Direction, adjoint_jacobian, jacobian
-from .base.layer import Invertible
+from .base.layer import Layer
+from .base.shapes import ParameterShape, kernel_shape
+from .base.summary import Shape, Step
 
 
-class ResidualBlock(NoDensity, Invertible):
+class ResidualBlock(Layer):
     """Three convolutions with activations between; the second has a skip around it, the third is transposed.
 
     It is not invertible: it is what a coupling layer computes its scale and shift with.
@@ -36,7 +40,7 @@ class ResidualBlock(NoDensity, Invertible):
     """
 
     upstream = "src/layers/layer_residual_block.jl"
-    _no_density = "it is not invertible"
+    _not_invertible = "it is not invertible"
 
     def __init__(
         self,
@@ -65,12 +69,21 @@ class ResidualBlock(NoDensity, Invertible):
         if not fan and n_out % 2:
             raise ValueError(f"ResidualBlock: n_out must be even without fan=True, got {n_out}")
         minimum = check.smallest_size(k1, p1)
-        self._create(
-            engine,
-            seed,
-            Space(n_in, ndims, minimum=minimum),
-            Space(n_out if fan else n_out // 2, ndims, minimum=minimum),
-        )
+        given = ArraySpec(n_out if fan else n_out // 2, ndims, minimum=minimum)
+        self._open(engine, seed, self._described({"X": ArraySpec(n_in, ndims, minimum=minimum)}, {"Y": given}))
+
+    @staticmethod
+    def shapes(
+        n_in: int, n_hidden: int, k1: int, k2: int, ndims: int = 2, n_out: int | None = None, **_: Any
+    ) -> Iterator[ParameterShape]:
+        yield ParameterShape("W1", (*kernel_shape(k1, ndims), n_in, n_hidden))
+        yield ParameterShape("W2", (*kernel_shape(k2, ndims), n_hidden, n_hidden))
+        yield ParameterShape("W3", (*kernel_shape(k1, ndims), 2 * n_in if n_out is None else n_out, n_hidden))
+        yield ParameterShape("b1", (n_hidden,))
+        yield ParameterShape("b2", (n_hidden,))
+
+    def steps(self, shape: Shape) -> list[Step]:
+        return [Step("ResidualBlock", "", (*shape[:-2], self.signature.latent.channels, shape[-1]))]
 
     def forward(self, X: np.ndarray) -> np.ndarray:
         """The block's output.
@@ -84,7 +97,7 @@ class ResidualBlock(NoDensity, Invertible):
         Raises:
             TypeError, ValueError: an array of another dtype or shape.
         """
-        return self._run("forward", (self._data,), X=X)
+        return self._run("forward", (self.signature.data,), X=X)
 
     def backward(self, dY: np.ndarray, X: np.ndarray) -> np.ndarray:
         """Set every parameter's gradient. Unlike an invertible layer's it takes the *input* of `forward`.
@@ -99,7 +112,7 @@ class ResidualBlock(NoDensity, Invertible):
         Raises:
             TypeError, ValueError: an array of another dtype or shape.
         """
-        return self._run("backward", (self._latent, self._data), dY=dY, X=X)
+        return self._run("backward", (self.signature.latent, self.signature.data), dY=dY, X=X)
 
     def jacobian(self, dX: np.ndarray, dtheta: Direction, X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The derivative of `forward` along a direction of the input and of the parameters.
@@ -115,7 +128,7 @@ class ResidualBlock(NoDensity, Invertible):
         Raises:
             TypeError, ValueError: an array of another dtype or shape, or an unknown parameter.
         """
-        return jacobian(self, dtheta, (self._data, self._data), dX=dX, X=X)
+        return jacobian(self, dtheta, (self.signature.data,) * 2, dX=dX, X=X)
 
     def adjoint_jacobian(self, dY: np.ndarray, X: np.ndarray) -> tuple[np.ndarray, dict[str, np.ndarray]]:
         """The adjoint of `jacobian`, which leaves the parameters' own gradients as they are.
@@ -130,10 +143,10 @@ class ResidualBlock(NoDensity, Invertible):
         Raises:
             TypeError, ValueError: an array of another dtype or shape.
         """
-        return adjoint_jacobian(self, (self._latent, self._data), dY=dY, X=X)
+        return adjoint_jacobian(self, (self.signature.latent, self.signature.data), dY=dY, X=X)
 
 
-class ConditionalResidualBlock(NoDensity, Invertible):
+class ConditionalResidualBlock(Layer):
     """A residual block over an image and data of another shape: a dense layer brings the data to the image's shape,
     then both go through three convolutions, the second with a skip, the third transposed. It is not invertible.
 
@@ -155,7 +168,7 @@ class ConditionalResidualBlock(NoDensity, Invertible):
     """
 
     upstream = "src/conditional_layers/conditional_layer_residual_block.jl"
-    _no_density = "it is not invertible"
+    _not_invertible = "it is not invertible"
 
     def __init__(
         self,
@@ -194,7 +207,28 @@ class ConditionalResidualBlock(NoDensity, Invertible):
                 f"ConditionalResidualBlock: the first convolution must divide the image size by its stride, got "
                 f"k1={k1}, p1={p1}, s1={s1} on an image of {(nx1, nx2)}"
             )
-        self._create(engine, seed, Space(nx_in, 2, spatial=(nx1, nx2)), Space(ny_in, 2, spatial=(ny1, ny2)))
+        specs = {"X": ArraySpec(nx_in, 2, spatial=(nx1, nx2)), "D": ArraySpec(ny_in, 2, spatial=(ny1, ny2))}
+        self._open(engine, seed, self._described(specs, specs))
+
+    @staticmethod
+    def shapes(
+        nx1: int, nx2: int, nx_in: int, ny1: int, ny2: int, ny_in: int, n_hidden: int, **options: Any
+    ) -> Iterator[ParameterShape]:
+        size = nx1 * nx2 * nx_in
+        yield ParameterShape("W0", (size, ny1 * ny2 * ny_in))
+        yield ParameterShape("b0", (size,))
+        yield from ResidualBlock.shapes(2 * nx_in, n_hidden, n_out=nx_in, **options)
+
+    def steps(self, shape: Shape) -> list[Step]:
+        return [Step("ConditionalResidualBlock", "", shape)]
+
+    def input_shapes(self, shape: Shape) -> dict[str, Shape | None]:
+        data = self.signature.inputs["D"]
+        return {"X": shape, "D": (*data.spatial, data.channels, shape[-1])}
+
+    @property
+    def _specs(self) -> tuple[ArraySpec, ...]:
+        return tuple(self.signature.inputs.values())
 
     def forward(self, X: np.ndarray, D: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The block's output, and the data unchanged.
@@ -209,7 +243,7 @@ class ConditionalResidualBlock(NoDensity, Invertible):
         Raises:
             TypeError, ValueError: an array of another dtype or shape.
         """
-        return self._run("forward", (self._data, self._latent), X=X, D=D)
+        return self._run("forward", self._specs, X=X, D=D)
 
     def backward(self, dZ: np.ndarray, dD: np.ndarray, X: np.ndarray, D: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Set every parameter's gradient. Unlike an invertible layer's it takes the *inputs* of `forward`.
@@ -224,7 +258,7 @@ class ConditionalResidualBlock(NoDensity, Invertible):
         Raises:
             TypeError, ValueError: an array of another dtype or shape.
         """
-        return self._run("backward", (self._data, self._latent) * 2, dZ=dZ, dD=dD, X=X, D=D)
+        return self._run("backward", self._specs * 2, dZ=dZ, dD=dD, X=X, D=D)
 
     def jacobian(self, dX: np.ndarray, dD: np.ndarray, dtheta: Direction, X: np.ndarray, D: np.ndarray) -> tuple:
         """The derivative of `forward` along a direction of the inputs and of the parameters.
@@ -240,7 +274,7 @@ class ConditionalResidualBlock(NoDensity, Invertible):
         Raises:
             TypeError, ValueError: an array of another dtype or shape, or an unknown parameter.
         """
-        return jacobian(self, dtheta, (self._data, self._latent) * 2, dX=dX, dD=dD, X=X, D=D)
+        return jacobian(self, dtheta, self._specs * 2, dX=dX, dD=dD, X=X, D=D)
 
     def adjoint_jacobian(self, dZ: np.ndarray, dD: np.ndarray, X: np.ndarray, D: np.ndarray) -> tuple:
         """The adjoint of `jacobian`, which leaves the parameters' own gradients as they are.
@@ -255,4 +289,4 @@ class ConditionalResidualBlock(NoDensity, Invertible):
         Raises:
             TypeError, ValueError: an array of another dtype or shape.
         """
-        return adjoint_jacobian(self, (self._data, self._latent) * 2, dZ=dZ, dD=dD, X=X, D=D)
+        return adjoint_jacobian(self, self._specs * 2, dZ=dZ, dD=dD, X=X, D=D)

@@ -5,11 +5,19 @@ Source: InvertibleNetworks.jl, src/utils/neuralnet.jl (`reverse`).
 
 from __future__ import annotations
 
-from ..engines.choice import get_engine
+import math
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+from ..arrays.latents import resized
+from ..engines import get_engine
 from .actnorm import ActNorm
-from .base.flow import OneLane
-from .base.layer import Invertible
-from .base.pair import TwoLanes
+from .base.flow import Flow
+from .base.layer import Layer
+from .base.pair import PairFlow
+from .base.shapes import ParameterShape, of_part
+from .base.summary import Shape, Step
 from .coupling import CouplingLayerBasic
 from .hint import ConditionalLayerHINT, CouplingLayerHINT, NetworkConditionalHINT, NetworkMultiScaleConditionalHINT
 
@@ -24,37 +32,65 @@ REVERSIBLE = (
 """Those whose inverse has a gradient in upstream."""
 
 
-class _Reversed(Invertible):
+class _Reversed(Layer):
     upstream = "src/utils/neuralnet.jl"
 
-    def __init__(self, network: Invertible) -> None:
-        handle = get_engine(network.engine).create("Reversed", (network,), {}, None)
-        self._adopt(network.engine, handle, network._latent, network._data)
+    def __init__(self, network: Layer) -> None:
+        original = network.signature
+        flat = "its data is a flat vector" if original.latent.vector else None
+        signature = replace(
+            original,
+            inputs=dict(zip(original.inputs, original.latents.values(), strict=True)),
+            latents=dict(zip(original.latents, original.inputs.values(), strict=True)),
+            images=original.data if original.latent.vector else original.latent,
+            density_given=False,
+            no_density=original.no_density or flat,
+            no_jacobian="upstream has no derivative of a reversed network",
+        )
+        engine = get_engine(network.engine)
+        reason = engine.supports("Reversed", {"network": network})
+        if reason:
+            raise ValueError(f"reverse: {reason}")
+        self._adopt(engine, engine.create("Reversed", (network,), {}, None), signature)
         self.astype(network.dtype)
 
-    @property
-    def _no_density(self) -> str | None:
-        if self._data.vector:
-            return "its data is a flat vector"
-        return self.arguments["network"]._no_density
+    @staticmethod
+    def shapes(network: Any) -> Iterator[ParameterShape]:
+        return of_part(network)
 
     @property
-    def _title(self) -> str:
+    def title(self) -> str:
         return f"reverse({type(self.arguments['network']).__name__})"
 
     def __repr__(self) -> str:
         return f"reverse({self.arguments['network']!r})"
 
+    def steps(self, shape: Shape) -> list[Step]:
+        """The original's steps from the last to the first: each gives what it took there."""
+        original, opposite = self.arguments["network"], {"split": "join", "join": "split"}
+        channels = original.signature.data.channels
+        if self.signature.data.vector:
+            samples = shape[0] // (math.prod(self.spatial) * channels)
+            data = (*self.spatial, channels, samples)
+        else:
+            data = (*resized(shape[:-2], shape[-2], channels), channels, shape[-1])
+        steps = original.steps(data)
+        taken = [data, *(step.shape for step in steps[:-1])]
+        return [
+            replace(step, layer=opposite.get(step.layer, step.layer), shape=before)
+            for step, before in zip(reversed(steps), reversed(taken), strict=True)
+        ]
 
-class ReversedOneLane(_Reversed, OneLane):
+
+class ReversedFlow(_Reversed, Flow):
     """A reversed network with one input; see `reverse`."""
 
 
-class ReversedTwoLanes(_Reversed, TwoLanes):
+class ReversedPairFlow(_Reversed, PairFlow):
     """A reversed network with two inputs; see `reverse`."""
 
 
-def reverse(network: Invertible) -> Invertible:
+def reverse(network: Layer) -> Layer:
     """A copy of a network or layer that runs the other way: its `forward` is the original's `inverse`, with the
     log-determinant where the original tracks it, and its `backward` is the gradient of that.
 
@@ -73,7 +109,7 @@ def reverse(network: Invertible) -> Invertible:
         raise ValueError("reverse: it is made on the CPU; write inv.reverse(G.cpu()).gpu()")
     if isinstance(network, _Reversed):
         original = network.arguments["network"]
-        copy = type(original)(**original.arguments, engine=network.engine).astype(network.dtype)
+        copy = original.make(original.arguments, network.engine).astype(network.dtype)
         copy.load_state_dict(network.state_dict())
         return copy
     if not isinstance(network, REVERSIBLE):
@@ -81,9 +117,4 @@ def reverse(network: Invertible) -> Invertible:
             f"reverse: upstream has no gradient for the inverse of {type(network).__name__}; expected one of "
             f"{', '.join(kind.__name__ for kind in REVERSIBLE)}. Its inverse itself is .inverse(Y)"
         )
-    if isinstance(network, NetworkMultiScaleConditionalHINT) and network.engine == "julia":
-        raise ValueError(
-            "reverse: InvertibleNetworks.jl 2.3.1 cannot reverse NetworkMultiScaleConditionalHINT; make the network "
-            'with engine="numpy"'
-        )
-    return (ReversedTwoLanes if isinstance(network, TwoLanes) else ReversedOneLane)(network)
+    return (ReversedPairFlow if isinstance(network, PairFlow) else ReversedFlow)(network)

@@ -50,8 +50,8 @@ def load_bson(path: str | os.PathLike, *, name: str | None = None) -> list[np.nd
     try:
         variables = _document(path.read_bytes())
         references = variables.pop("_backrefs", [])
-        found = {key: list(_parameters(value, references)) for key, value in variables.items()}
-    except (ValueError, LookupError, TypeError, AttributeError, struct.error, RecursionError) as error:
+        found = {key: list(_Walk(references).parameters(value)) for key, value in variables.items()}
+    except (ValueError, LookupError, TypeError, AttributeError, OverflowError, struct.error, RecursionError) as error:
         raise ValueError(f"{path} is not a whole file of Julia's BSON ({type(error).__name__}: {error})") from None
     chosen = _chosen(path, name, found)
     foreign = next((value for value in found[chosen] if isinstance(value, str)), None)
@@ -94,13 +94,24 @@ def _document(data: bytes) -> dict[str, Any]:
 
 def _pairs(data: bytes, start: int) -> tuple[list[tuple[str, Any]], int]:
     """The names and values of the document at `start`, and where it ends."""
+    size = _size(data, start)
     pairs, at = [], start + 4
     while data[at]:
         name_end = data.index(0, at + 1)
         value, after = _value(data[at], data, name_end + 1)
         pairs.append((data[at + 1 : name_end].decode(), value))
         at = after
+    if at + 1 != start + size:
+        raise ValueError(f"a document of {size} bytes ends after {at + 1 - start}")
     return pairs, at + 1
+
+
+def _size(data: bytes, at: int) -> int:
+    """The number of bytes that is written at `at`, all of which the file has."""
+    size = _NUMBERS[0x10].unpack_from(data, at)[0]
+    if not 0 <= size <= len(data) - at:
+        raise ValueError(f"a value of {size} bytes, where {len(data) - at} are left")
+    return size
 
 
 def _value(kind: int, data: bytes, at: int) -> tuple[Any, int]:
@@ -113,54 +124,90 @@ def _value(kind: int, data: bytes, at: int) -> tuple[Any, int]:
         return (dict(pairs) if kind == 0x03 else [value for _, value in pairs]), end
     if kind not in (0x02, 0x05):
         raise ValueError(f"a value of kind {kind}")
-    size = _NUMBERS[0x10].unpack_from(data, at)[0]
-    if kind == 0x02:
-        return data[at + 4 : at + 3 + size].decode(), at + 4 + size
-    return data[at + 5 : at + 5 + size], at + 5 + size
+    size = _size(data, at)
+    first = at + (4 if kind == 0x02 else 5)
+    if first + size > len(data):
+        raise ValueError(f"a value of {size} bytes, where {len(data) - first} are left")
+    return (data[first : first + size - 1].decode() if kind == 0x02 else data[first : first + size]), first + size
 
 
 # Julia's values: documents with a `tag`. What occurs more than once is in a list, and elsewhere a reference to it.
 
 
-def _parameters(value: Any, references: list) -> Iterator[np.ndarray | str | None]:
-    """The values of all parameters in upstream's order, field by field; a foreign one as the name of its type."""
-    value = _followed(value, references)
-    if isinstance(value, dict):
-        tag, path = value.get("tag"), _type_path(value, references)
-        if tag == "struct" and path == ["InvertibleNetworks", "Parameter"]:
-            yield _array(value["data"][0], references)
-            return
-        if tag == "struct" and path[0] == "InvertibleNetworks":
-            value = value["data"]
-        elif tag == "array" and isinstance(value["data"], list):
-            value = _row_by_row(value["data"], value["size"])
-    if isinstance(value, list):
-        for part in value:
-            yield from _parameters(part, references)
+class _Walk:
+    """One way through all that a variable holds.
+
+    Attributes:
+        references: what is referred to.
+        left: how many values may still be looked at. Without a bound, references to what holds two references, and so
+            on, would make a way of years out of a file of two kilobytes.
+        arrays: those found so far, by the bytes that they are made of: what Julia has once is here once.
+    """
+
+    def __init__(self, references: list) -> None:
+        self.references = references
+        self.left = _count(references) * 4 + 1_000_000
+        self.arrays: dict[int, np.ndarray] = {}
+
+    def parameters(self, value: Any) -> Iterator[np.ndarray | str | None]:
+        """The values of all parameters in upstream's order, field by field; a foreign one as the name of its type."""
+        self.left -= 1
+        if self.left < 0:
+            raise ValueError("its references lead round and round")
+        value = self._followed(value)
+        if isinstance(value, dict):
+            tag, path = value.get("tag"), self._type_path(value)
+            if tag == "struct" and path == ["InvertibleNetworks", "Parameter"]:
+                yield self._array(value["data"][0])
+                return
+            if tag == "struct" and path[0] == "InvertibleNetworks":
+                value = value["data"]
+            elif tag == "array" and isinstance(value["data"], list):
+                value = _row_by_row(value["data"], value["size"])
+        if isinstance(value, list):
+            for part in value:
+                yield from self.parameters(part)
+
+    def _followed(self, value: Any) -> Any:
+        while isinstance(value, dict) and value.get("tag") == "backref":
+            self.left -= 1
+            if self.left < 0 or value["ref"] < 1:
+                raise ValueError("its references lead round and round, or nowhere")
+            value = self.references[value["ref"] - 1]
+        return value
+
+    def _type_path(self, value: dict) -> list[str]:
+        """Such as `["Core", "Float32"]`; types without a name have none."""
+        kind = self._followed(value.get("type"))
+        return kind["name"] if isinstance(kind, dict) and kind.get("tag") == "datatype" else [""]
+
+    def _array(self, value: Any) -> np.ndarray | str | None:
+        value = self._followed(value)
+        if value is None:
+            return None
+        name = str(self._type_path(value)[-1])
+        if value["tag"] != "array" or name not in _DTYPES:
+            return name
+        data, size = value["data"], value["size"]
+        if not all(n >= 0 for n in size):
+            raise ValueError(f"an array of size {size}")
+        if id(data) not in self.arrays:
+            self.arrays[id(data)] = np.frombuffer(data, _DTYPES[name]).reshape(size, order="F").copy(order="F")
+        return self.arrays[id(data)]
 
 
-def _followed(value: Any, references: list) -> Any:
-    refers = isinstance(value, dict) and value.get("tag") == "backref"
-    return _followed(references[value["ref"] - 1], references) if refers else value
-
-
-def _type_path(value: dict, references: list) -> list[str]:
-    """Such as `["Core", "Float32"]`; types without a name have none."""
-    kind = _followed(value.get("type"), references)
-    return kind["name"] if isinstance(kind, dict) and kind.get("tag") == "datatype" else [""]
+def _count(value: Any) -> int:
+    """How many values there are in lists and documents, without following references."""
+    count, waiting = 0, [value]
+    while waiting:
+        value = waiting.pop()
+        count += 1
+        if isinstance(value, (list, dict)):
+            waiting.extend(value.values() if isinstance(value, dict) else value)
+    return count
 
 
 def _row_by_row(items: list, size: list[int]) -> list:
     """A matrix of layers as upstream goes through it; Julia's order is column by column."""
     order = np.arange(len(items)).reshape(size, order="F")
     return [items[i] for i in order.ravel()]
-
-
-def _array(value: Any, references: list) -> np.ndarray | str | None:
-    value = _followed(value, references)
-    if value is None:
-        return None
-    path = _type_path(value, references)
-    if value["tag"] != "array" or path[-1] not in _DTYPES:
-        return path[-1]
-    return np.frombuffer(value["data"], _DTYPES[path[-1]]).reshape(value["size"], order="F").copy(order="F")

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..functions import VALUES
+from ..networks.base.declaration import takes
 from ..networks.reverse import reverse
 from .weights import kinds
 
@@ -45,10 +46,10 @@ class Expression:
     def _made(self, engine: str | None, seeds: Iterator[int | None]) -> Any:
         positional = [_value(item, engine, seeds) for item in self.positional]
         keywords = {name: _value(item, engine, seeds) for name, item in self.keywords}
-        takes = self.kind._signature().parameters if hasattr(self.kind, "_signature") else {}
-        if "engine" in takes and engine is not None:
+        wanted = takes(self.kind)
+        if "engine" in wanted and engine is not None:
             keywords["engine"] = engine
-        if "seed" in takes and "seed" not in keywords:
+        if "seed" in wanted and "seed" not in keywords:
             keywords["seed"] = next(seeds)
         return self.kind(*positional, **keywords)
 

@@ -7,14 +7,20 @@ with one to three spatial axes. In a file of Julia's layout all axes are in reve
 from __future__ import annotations
 
 import io
+import math
 import sys
+from typing import BinaryIO
 
 import numpy as np
 
+from ..arrays.spec import ArraySpec
 from .files import replaced
 
 STANDARD = "-"
 """Stands for standard input and standard output."""
+
+_ZIP = b"PK\x03\x04"
+"""How a .npz file begins."""
 
 
 def read(path: str, *, julia_layout: bool = False) -> np.ndarray:
@@ -24,24 +30,79 @@ def read(path: str, *, julia_layout: bool = False) -> np.ndarray:
         FileNotFoundError: there is no such file.
         ValueError: it holds something else than numbers, or no samples on two to five axes.
     """
-    name = "standard input" if path == STANDARD else path
-    try:
-        if path == STANDARD:
-            array = np.load(io.BytesIO(sys.stdin.buffer.read()), allow_pickle=False)
-        else:
-            array = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (ValueError, EOFError):
-        raise ValueError(f"{name} is not a whole .npy file of numbers, as np.save writes it") from None
-    if not isinstance(array, np.ndarray):
-        array.close()
-        raise ValueError(f"{name} holds several arrays; expected one, as np.save writes it")
-    if array.dtype.kind not in "fiub":
-        raise ValueError(f"{name} must hold real numbers, got {array.dtype}")
-    if not 2 <= array.ndim <= 5 or not array.size:
-        raise ValueError(
-            f"{name} must have shape (n_samples, n_features) or (n_samples, n_channels, ny, nx), got {array.shape}"
-        )
+    if path == STANDARD:
+        content = sys.stdin.buffer.read()
+        shape, fortran, dtype, offset = _header("standard input", io.BytesIO(content), len(content))
+        array = np.frombuffer(content, dtype, math.prod(shape), offset).reshape(shape, order="F" if fortran else "C")
+    else:
+        with open(path, "rb") as file:
+            size = file.seek(0, io.SEEK_END)
+            file.seek(0)
+            shape, fortran, dtype, offset = _header(path, file, size)
+            array = np.memmap(file, dtype, "r", offset, shape, "F" if fortran else "C")
     return array.T if julia_layout else array
+
+
+def _header(name: str, file: BinaryIO, size: int) -> tuple[tuple[int, ...], bool, np.dtype, int]:
+    """The shape of the array, whether it is column-major, its type, and where its numbers begin.
+
+    Nothing is allocated before the file is seen to hold all that its header promises.
+    """
+    if file.read(len(_ZIP)) == _ZIP:
+        raise ValueError(f"{name} holds several arrays; expected one, as np.save writes it")
+    file.seek(0)
+    try:
+        shape, fortran, dtype = _READERS[np.lib.format.read_magic(file)](file)
+    except Exception as error:  # NumPy's parser lets out whatever a damaged header leads to
+        raise ValueError(f"{name} is not a whole .npy file of numbers, as np.save writes it") from error
+    if dtype.kind not in "fiub":
+        what = "a pickled object" if dtype.hasobject else dtype
+        raise ValueError(f"{name} must hold real numbers, got {what}")
+    if not 2 <= len(shape) <= 5 or not all(n > 0 for n in shape):
+        raise ValueError(
+            f"{name} must have shape (n_samples, n_features) or (n_samples, n_channels, ny, nx), got {shape}"
+        )
+    offset = file.tell()
+    if math.prod(shape) * dtype.itemsize > size - offset:
+        raise ValueError(f"{name} is not a whole .npy file of numbers, as np.save writes it: it ends before its array")
+    return shape, fortran, dtype, offset
+
+
+_READERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+
+
+def layout(samples: np.ndarray, *, julia_layout: bool = False) -> tuple[tuple[int, ...], str]:
+    """The shape of the samples as they are in their file, and the names of its axes, for messages."""
+    if julia_layout:
+        axes = ("n_features",) if samples.ndim == 2 else (*("nx", "ny", "nz")[: samples.ndim - 2], "n_channels")
+        return samples.shape[::-1], f"({', '.join((*axes, 'n_samples'))})"
+    axes = ("n_samples", "n_features") if samples.ndim == 2 else ("N", "C", *_SPATIAL[samples.ndim - 2])
+    return samples.shape, f"({', '.join(axes)})"
+
+
+_SPATIAL = {1: ("L",), 2: ("H", "W"), 3: ("D", "H", "W")}
+"""PyTorch's names of the spatial axes."""
+
+
+def misfit(samples: np.ndarray, spec: ArraySpec) -> str | None:
+    """Why a network that takes arrays of `spec` cannot take samples of this shape, in words of the file; `None` where
+    it can."""
+    _, channels, *spatial = samples.shape
+    ndims = len(spatial) or spec.ndims or 2
+    spatial = spatial or [1] * ndims
+    if spec.vector or spec.holds((*reversed(spatial), channels, 1)):
+        return None
+    if spec.ndims not in (None, ndims):
+        return f"it takes samples with {spec.ndims} spatial axes, these have {ndims}"
+    if spec.channels not in (None, channels):
+        return f"it takes {spec.channels} {'channels' if samples.ndim > 2 else 'columns'}, these have {channels}"
+    size = "×".join(map(str, spatial))
+    if spec.spatial is not None:
+        return f"it takes images of {'×'.join(map(str, reversed(spec.spatial)))} pixels, these have {size}"
+    least = max(spec.multiple, spec.minimum)
+    wanted = f"multiples of {spec.multiple}" if spec.multiple > 1 else ""
+    wanted += (" and " if wanted else "") + f"at least {least}" if least > spec.multiple else ""
+    return f"it takes images whose sizes are {wanted}, these have {size} pixels; crop or pad them"
 
 
 def to_network(name: str, samples: np.ndarray, ndims: int | None, dtype: np.dtype) -> np.ndarray:
@@ -58,7 +119,7 @@ def to_network(name: str, samples: np.ndarray, ndims: int | None, dtype: np.dtyp
     if samples.ndim == 2:
         samples = samples[(...,) + (None,) * (ndims or 2)]
     if samples.dtype != dtype:
-        with np.errstate(over="ignore"):
+        with np.errstate(over="ignore", invalid="ignore"):
             samples = samples.astype(dtype)
     for first in range(0, len(samples), 1024):
         finite = np.isfinite(samples[first : first + 1024]).reshape(-1, samples[0].size).all(axis=1)
@@ -78,16 +139,23 @@ def write(path: str, array: np.ndarray, *, julia_layout: bool = False) -> None:
 
     Raises:
         FileNotFoundError: there is no folder for it.
+        OSError: it cannot be written, or the disk is full.
     """
-    buffer = io.BytesIO()
     array = array.T if julia_layout else array
-    if path != STANDARD:
-        with replaced(path) as temporary, open(temporary, "wb") as file:
-            np.save(file, array)
+    if path == STANDARD:
+        _write_to(sys.stdout.buffer, array)
+        sys.stdout.buffer.flush()
         return
-    np.save(buffer, array)  # np.save asks a file for its position, which a pipe does not have.
-    sys.stdout.buffer.write(buffer.getbuffer())
-    sys.stdout.buffer.flush()
+    with replaced(path) as temporary, open(temporary, "wb") as file:
+        _write_to(file, array)
+
+
+def _write_to(file: BinaryIO, array: np.ndarray) -> None:
+    """As `np.save`, which hides why a disk takes no more, and asks a pipe for a position that it does not have."""
+    fortran = array.flags.f_contiguous and not array.flags.c_contiguous
+    rows = np.ascontiguousarray(array.T if fortran else array)
+    np.lib.format.write_array_header_1_0(file, np.lib.format.header_data_from_array_1_0(array if fortran else rows))
+    file.write(memoryview(rows).cast("B"))
 
 
 def check_output(path: str) -> None:

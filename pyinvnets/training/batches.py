@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from ..arrays.spec import Space
-from ..networks.base.layer import Invertible
+from ..arrays.spec import ArraySpec
+from ..networks.base.layer import Layer
 
 Batch = tuple[np.ndarray, ...]
 
@@ -68,8 +68,8 @@ class Stream:
 
 
 def training_data(
-    G: Invertible,
-    inputs: dict[str, Space],
+    G: Layer,
+    inputs: dict[str, ArraySpec],
     X: Any,
     condition: Any,
     epochs: int,
@@ -103,7 +103,7 @@ def training_data(
     def checked(batch: Batch) -> Batch:
         if len(batch) != len(inputs):
             raise ValueError(f"fit: a batch must be of {', '.join(inputs)}, got {len(batch)} array(s)")
-        return G._checked("fit", tuple(inputs.values()), dict(zip(inputs, map(G._placed, batch), strict=True)))
+        return G.checked("fit", tuple(inputs.values()), dict(zip(inputs, map(G.place, batch), strict=True)))
 
     if isinstance(validation, (int, float)):
         _checked_part(validation)
@@ -111,13 +111,13 @@ def training_data(
     return Stream(X, checked), _held_out(G, inputs, validation, batch_size)
 
 
-def _checked_samples(G: Invertible, inputs: dict[str, Space], X, condition) -> Batch:
+def _checked_samples(G: Layer, inputs: dict[str, ArraySpec], X, condition) -> Batch:
     if (condition is not None) != (len(inputs) == 2):
         wanted = "takes X alone" if condition is not None else "also takes a condition"
         raise ValueError(f"fit: {type(G).__name__} {wanted}")
     arrays = {"X": X} if condition is None else {"X": X, "condition": condition}
-    first = {k: G._placed(a[..., :1]) if isinstance(a, np.ndarray) and a.ndim else a for k, a in arrays.items()}
-    G._checked("fit", tuple(inputs.values()), first)
+    first = {k: G.place(a[..., :1]) if isinstance(a, np.ndarray) and a.ndim else a for k, a in arrays.items()}
+    G.checked("fit", tuple(inputs.values()), first)
     if condition is not None and X.shape[-1] != condition.shape[-1]:
         raise ValueError(
             f"fit: X and condition must have equally many samples, got {X.shape[-1]} and {condition.shape[-1]}"
@@ -143,7 +143,7 @@ def _split(arrays: Batch, batch_size: int, part: float, rng) -> tuple[Samples, S
     return Samples(arrays, others, batch_size), Samples(arrays, held_out, batch_size)
 
 
-def _held_out(G: Invertible, inputs: dict[str, Space], validation, batch_size: int | None) -> Samples:
+def _held_out(G: Layer, inputs: dict[str, ArraySpec], validation, batch_size: int | None) -> Samples:
     arrays = validation if isinstance(validation, tuple) else (validation,)
     if len(arrays) != len(inputs):
         raise ValueError(f"fit: validation samples must be of {', '.join(inputs)}, got {len(arrays)} array(s)")

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 import numpy as np
 
-from ..storage.weights import read, versions, write
+from ..storage.weights import damage_named, read, versions, write
 from .history import History
 
 _FORMAT = "pyinvnets-fit-1"
@@ -74,14 +75,63 @@ def read_checkpoint(path: str | os.PathLike) -> Checkpoint:
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: it is truncated, or not a checkpoint.
+        ValueError: it is truncated or damaged, or not a checkpoint.
     """
     metadata, arrays = read(path, _FORMAT, "pyinvnets.fit(checkpoint=...)")
-    groups: dict[str, dict[str, np.ndarray]] = {name: {} for name in (*_GROUPS, "history")}
-    for key, array in arrays.items():
-        group, name = key.split("/", 1)
-        groups[group][name] = array
-    columns = {name: array.tolist() for name, array in groups.pop("history").items()}
-    columns["validation"] = [None if np.isnan(v) else v for v in columns["validation"]]
-    history = History(**columns, **json.loads(metadata["history"]))
-    return Checkpoint(**groups, **json.loads(metadata["state"]), history=history)
+    with damage_named(path):
+        groups: dict[str, dict[str, np.ndarray]] = {name: {} for name in (*_GROUPS, "history")}
+        for key, array in arrays.items():
+            group, name = key.split("/", 1)
+            groups[group][name] = array
+        history = _read_history(groups.pop("history"), json.loads(metadata["history"]))
+        checkpoint = Checkpoint(**groups, **json.loads(metadata["state"]), history=history)
+        _check(checkpoint)
+    return checkpoint
+
+
+def _read_history(columns: dict[str, np.ndarray], others: dict[str, Any]) -> History:
+    for name, dtype in _COLUMNS.items():
+        if columns[name].dtype != dtype or columns[name].ndim != 1:
+            raise ValueError(f"history/{name} must be a vector of {np.dtype(dtype)}")
+    listed = {name: column.tolist() for name, column in columns.items()}
+    listed["validation"] = [None if np.isnan(v) else v for v in listed["validation"]]
+    history = History(**listed, **others)
+    updates = {len(getattr(history, name)) for name in ("epoch", "samples", "l2", "lgdet", "seconds")}
+    _expect(len(updates) == 1 and len(history.validation) == history.epochs, "history has columns of unequal length")
+    # Epochs are whole where a checkpoint is written, and each has an update.
+    whole = list(range(1, history.epochs + 1))
+    _expect(whole and sorted(set(history.epoch)) == whole and sorted(history.epoch) == history.epoch, "history.epoch")
+    _expect(min(history.samples) > 0, "history.samples")
+    _expect(_is_count(history.dimensions), "history.dimensions")
+    _expect(history.stopped is None or isinstance(history.stopped, str), "history.stopped")
+    return history
+
+
+def _check(checkpoint: Checkpoint) -> None:
+    """Raise ValueError where training could not go on from it, so that nothing is half restored."""
+    _expect(isinstance(checkpoint.settings, dict), "settings")
+    seed = checkpoint.settings["seed"]
+    _expect(seed is None or _is_count(seed), "settings.seed")
+    _expect(bool(checkpoint.weights), "weights")
+    for group in _GROUPS:
+        for name, array in getattr(checkpoint, group).items():
+            _expect(group == "optimiser" or array.dtype.kind == "f", f"{group}/{name}")
+    shapes, best = ({n: a.shape for n, a in group.items()} for group in (checkpoint.weights, checkpoint.best))
+    _expect(not best or best == shapes, "best, which has other parameters than weights")
+    smallest = checkpoint.smallest
+    _expect(smallest is None or (isinstance(smallest, float) and math.isfinite(smallest)), "smallest")
+    _expect((smallest is None) == (not best), "smallest, which goes with best")
+    _expect(_is_count(checkpoint.waited), "waited")
+    spatial = checkpoint.spatial
+    _expect(spatial is None or (isinstance(spatial, list) and all(_is_count(n) and n for n in spatial)), "spatial")
+    np.random.default_rng(0).bit_generator.state = checkpoint.generator
+
+
+def _expect(good: bool, what: str) -> None:
+    """Raise ValueError unless `good`."""
+    if not good:
+        raise ValueError(f"its state is damaged: {what}")
+
+
+def _is_count(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0

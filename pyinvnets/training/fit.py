@@ -15,12 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from ..arrays.spec import Space
-from ..networks.base.flow import OneLane
-from ..networks.base.layer import Invertible
-from ..networks.base.pair import TwoLanes
-from ..networks.compose import Sequential, SummarizedNet
-from ..networks.glow import NetworkConditionalGlow
+from ..arrays.spec import ArraySpec
+from ..networks.base.layer import Layer
 from .batches import training_data
 from .checkpoints import read_checkpoint
 from .history import History
@@ -31,7 +27,7 @@ Batches = Iterable[np.ndarray | tuple[np.ndarray, np.ndarray]]
 
 
 def fit(
-    G: Invertible,
+    G: Layer,
     X: np.ndarray | Batches,
     condition: np.ndarray | None = None,
     *,
@@ -45,7 +41,7 @@ def fit(
     noise: float = 0.0,
     seed: int | None = None,
     progress: bool = True,
-    callback: Callable[[Invertible, History], Any] | None = None,
+    callback: Callable[[Layer, History], Any] | None = None,
     checkpoint: str | os.PathLike | None = None,
     resume: str | os.PathLike | None = None,
     device: str | None = None,
@@ -138,28 +134,15 @@ def fit(
 # Arguments
 
 
-def _inputs(G: Invertible) -> dict[str, Space]:
+def _inputs(G: Layer) -> dict[str, ArraySpec]:
     """What `forward` takes, by the names of `fit`."""
-    if isinstance(G, NetworkConditionalGlow):
-        spaces = {"X": G._data, "condition": G._condition}
-    elif isinstance(G, SummarizedNet):
-        spaces = {"X": G._data, "condition": G._blocks[0]._data}
-    elif isinstance(G, TwoLanes):
-        spaces = {"X": G._data, "condition": G._data}
-    elif isinstance(G, OneLane):
-        spaces = {"X": G._data}
-    else:
+    signature = G.signature
+    if not signature.invertible:
         raise TypeError(f"fit: expected a network with a density, got {G!r}")
-    if not _tracks_logdet(G):
-        raise ValueError(f"fit: {G!r} gives no log-determinant; make it with logdet=True")
-    return spaces
-
-
-def _tracks_logdet(G: Invertible) -> bool:
-    if isinstance(G, Sequential):
-        return any(map(_tracks_logdet, G._layers))
-    original = G.arguments.get("network", G)
-    return original.arguments.get("logdet", type(original).__name__.startswith(("Network", "Summarized")))
+    if signature.no_density:
+        raise ValueError(f"fit: {G!r} has no density: {signature.no_density}")
+    specs = [*signature.inputs.values(), *([] if signature.condition is None else [signature.condition])]
+    return dict(zip(("X", "condition"), specs, strict=False))
 
 
 def _check_numbers(epochs, batch_size, patience, clip_norm, noise, seed) -> None:
@@ -209,5 +192,5 @@ def _named(learning_rate: Callable[[int], float]) -> str:
 
 def _check_same(settings: dict[str, Any], before: dict[str, Any], path: str | os.PathLike) -> None:
     for name, value in settings.items():
-        if value != before[name]:
-            raise ValueError(f"fit: {path} was written with {name} = {before[name]}, cannot go on with {value}")
+        if name not in before or value != before[name]:
+            raise ValueError(f"fit: {path} was written with {name} = {before.get(name)}, cannot go on with {value}")

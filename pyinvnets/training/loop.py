@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import os
 import time
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -13,14 +12,15 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from ..engines.julia.gpu import cpu
-from ..networks.base.layer import Invertible
-from ..networks.base.parameters import clear_grad, load_state
+from .._warnings import warn
+from ..arrays.cuda_interface import to_numpy
+from ..networks.base.layer import Layer
+from ..networks.base.parameters import clear_grad, get_params
 from .batches import Batch, Samples, Stream
 from .checkpoints import Checkpoint, write_checkpoint
 from .history import History
 from .interrupts import Interrupts
-from .losses import _backward, _clip, _forward, _half_square
+from .losses import Evaluation, MaximumLikelihood, clip
 from .optimisers import Optimiser
 
 # Training
@@ -33,7 +33,7 @@ class _Course:
     epochs: int
     patience: int | None
     progress: bool
-    callback: Callable[[Invertible, History], Any] | None
+    callback: Callable[[Layer, History], Any] | None
     checkpoint: str | os.PathLike | None
     settings: dict[str, Any]
 
@@ -50,12 +50,16 @@ KEPT = "the network has the last weights that gave a finite objective, or the be
 """The end of `History.stopped` where the objective was not finite."""
 
 
+_BAR = "{percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt}{postfix} [{elapsed}<{remaining}, {rate_fmt}]"
+"""As tqdm's own, but with the objective further left: what is too long for a narrow terminal is cut at the right."""
+
+
 class _Weights:
     """Room for a copy of a network's weights, which are taken and put back in place."""
 
-    def __init__(self, G: Invertible) -> None:
-        self._names = [p.name for p in G._parameters]
-        self._views = [p.data for p in G._parameters]
+    def __init__(self, G: Layer) -> None:
+        self._names = [p.name for p in get_params(G)]
+        self._views = [p.data for p in get_params(G)]
         self._values = [view.copy(order="F") for view in self._views]
 
     def take(self) -> None:
@@ -71,7 +75,7 @@ class _Weights:
             value[...] = state[name]
 
     def state(self) -> dict[str, np.ndarray]:
-        return {name: cpu(value) for name, value in zip(self._names, self._values, strict=True)}
+        return {name: to_numpy(value) for name, value in zip(self._names, self._values, strict=True)}
 
 
 class _Training:
@@ -84,7 +88,7 @@ class _Training:
 
     def __init__(
         self,
-        G: Invertible,
+        G: Layer,
         optimiser: Optimiser,
         learning_rate: Callable[[int], float],
         batches: Samples | Stream,
@@ -96,6 +100,7 @@ class _Training:
         self.G, self.optimiser, self.learning_rate = G, optimiser, learning_rate
         self.batches, self.held_out, self.rng = batches, held_out, rng
         self.clip_norm, self.noise = clip_norm, noise
+        self.objective = MaximumLikelihood()
         self.history = History()
         self.good: _Weights | None = None
         self.best: _Weights | None = None
@@ -104,7 +109,7 @@ class _Training:
 
     def go_on_from(self, before: Checkpoint) -> None:
         self.optimiser.load_state_dict(self.G, before.optimiser)
-        load_state(self.G, before.weights)
+        self.G.load_state_dict(before.weights)
         self.rng.bit_generator.state = before.generator
         self.history, self.smallest, self.waited = before.history, before.smallest, before.waited
         self.history.stopped = None
@@ -123,7 +128,7 @@ class _Training:
             except _Stop as stop:
                 self.history.stopped = str(stop)
                 if isinstance(stop, _Diverged):
-                    warnings.warn(f"fit: {stop}", RuntimeWarning, stacklevel=3)
+                    warn(f"fit: {stop}", RuntimeWarning)
             finally:
                 with interrupts.held():
                     clear_grad(self.G)
@@ -140,6 +145,7 @@ class _Training:
             unit="update",
             mininterval=0.5,
             disable=not course.progress,
+            bar_format=_BAR if count else None,
         ) as bar:
             while self.history.epochs < course.epochs:
                 if course.patience is not None and self.waited >= course.patience:
@@ -173,44 +179,42 @@ class _Training:
         start = time.perf_counter()
         number = len(self.history.l2) + 1
         batch = self._with_noise(self._placed(batch))
-        n = batch[0].shape[-1]
-        latents, others, lgdet = _forward(self.G, batch)
-        l2 = _half_square(latents) / n
-        if not math.isfinite(l2 - lgdet):
+        evaluation = self.objective(self.G, batch)
+        if not math.isfinite(evaluation.objective):
             if self.good is not None:
                 self.good.put_back()
             raise _Diverged(
-                f"the objective of update {number} is {l2 - lgdet} (l2 {l2}, log-determinant {lgdet}); {KEPT}"
+                f"the objective of update {number} is {evaluation.objective} (l2 {evaluation.l2}, log-determinant "
+                f"{evaluation.lgdet}); {KEPT}"
             )
         if self.good is None:
             self.good = _Weights(self.G)
-        clear_grad(self.G)  # Conv1x1 adds to what is there.
-        _backward(self.G, batch, latents, others)
+        evaluation.gradients()
         if self.clip_norm is not None:
-            _clip(self.G, self.clip_norm)
+            clip(self.G, self.clip_norm)
         self.good.take()
         self.optimiser.learning_rate = self.learning_rate(number - 1)
         self.optimiser.update(self.G)
-        self._record(n, sum(Z.size for Z in latents) // n, l2, lgdet, start)
+        self._record(evaluation, start)
 
-    def _record(self, n: int, dimensions: int, l2: float, lgdet: float, start: float) -> None:
+    def _record(self, evaluation: Evaluation, start: float) -> None:
         history = self.history
-        history.dimensions = dimensions
+        history.dimensions = evaluation.dimensions
         history.epoch.append(history.epochs + 1)
-        history.samples.append(n)
-        history.l2.append(l2)
-        history.lgdet.append(lgdet)
+        history.samples.append(evaluation.samples)
+        history.l2.append(evaluation.l2)
+        history.lgdet.append(evaluation.lgdet)
         history.seconds.append(time.perf_counter() - start)
 
     def _placed(self, batch: Batch) -> Batch:
-        return tuple(map(self.G._placed, batch))
+        return tuple(map(self.G.place, batch))
 
     def _with_noise(self, batch: Batch) -> Batch:
         if not self.noise:
             return batch
         X = batch[0]
         drawn = self.rng.standard_normal(X.shape[::-1], dtype=X.dtype).T
-        return X + self.G._placed(self.noise * drawn), *batch[1:]
+        return X + self.G.place(self.noise * drawn), *batch[1:]
 
     def _validate(self, last: Batch) -> float | None:
         """The objective of the held-out samples. Without any, that of the last batch must do to show that the last
@@ -218,10 +222,9 @@ class _Training:
         batches = [last] if self.held_out is None else self.held_out.in_order()
         total, samples = 0.0, 0
         for batch in batches:
-            n = batch[0].shape[-1]
-            latents, _, lgdet = _forward(self.G, self._placed(batch))
-            total += _half_square(latents) - n * lgdet
-            samples += n
+            evaluation = self.objective(self.G, self._placed(batch))
+            total += evaluation.samples * evaluation.objective
+            samples += evaluation.samples
         if not math.isfinite(total):
             self.good.put_back()
             raise _Diverged(f"after update {len(self.history.l2)} the objective is {total / samples}; {KEPT}")

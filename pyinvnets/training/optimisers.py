@@ -9,8 +9,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from ..engines.julia.gpu import cpu
-from ..networks.base.layer import Invertible
+from ..arrays.cuda_interface import to_numpy
+from ..networks.base.layer import Layer
 from ..networks.base.parameters import Parameter
 
 
@@ -37,7 +37,7 @@ class Optimiser:
             if not (math.isfinite(value) and value > 0):
                 raise ValueError(f"{type(self).__name__}: {name} must be a positive finite number, got {value}")
 
-    def update(self, target: Invertible | Parameter | Iterable[Parameter]) -> None:
+    def update(self, target: Layer | Parameter | Iterable[Parameter]) -> None:
         """One update from the gradients that `backward` set.
 
         Args:
@@ -48,38 +48,38 @@ class Optimiser:
             ValueError: there is no gradient. No parameter is changed then.
         """
         title = f"{type(self).__name__}.update"
-        if isinstance(target, Invertible):
+        if isinstance(target, Layer):
             network, indices = target, None
         else:
             parameters = [target] if isinstance(target, Parameter) else list(target)
             if not parameters:
                 return
-            network = parameters[0]._owner
-            if any(p._owner is not network for p in parameters):
+            network = parameters[0].network
+            if any(p.network is not network for p in parameters):
                 raise ValueError(f"{title}: the parameters belong to several networks; update one network at a time")
-            indices = [p._index for p in parameters]
-        missing = network._handle.without_gradient(indices)
+            indices = [p.index for p in parameters]
+        missing = network.model.without_gradient(indices)
         if missing:
             raise ValueError(f"{title}: {missing[0]} has no gradient; call backward first")
-        network._handle.update(self._rule, self._state(network), indices, *self._numbers())
+        network.model.update(self._rule, self._state(network), indices, *self._numbers())
 
-    def _state(self, network: Invertible) -> dict[str, np.ndarray]:
-        handle = network._handle
-        if handle not in self._states:
-            self._states[handle] = handle.optimiser_state(self._rule)
-        return self._states[handle]
+    def _state(self, network: Layer) -> dict[str, np.ndarray]:
+        model = network.model
+        if model not in self._states:
+            self._states[model] = model.optimiser_state(self._rule)
+        return self._states[model]
 
-    def state_dict(self, network: Invertible) -> dict[str, np.ndarray]:
+    def state_dict(self, network: Layer) -> dict[str, np.ndarray]:
         """Copies of what is remembered of earlier updates of `network`, by name. Each engine has its own names."""
-        return {name: cpu(array).copy() for name, array in self._state(network).items()}
+        return {name: to_numpy(array).copy() for name, array in self._state(network).items()}
 
-    def load_state_dict(self, network: Invertible, state: Mapping[str, np.ndarray]) -> None:
+    def load_state_dict(self, network: Layer, state: Mapping[str, np.ndarray]) -> None:
         """Go on from a `state_dict` of the same kind of optimiser and network, on the same engine.
 
         Raises:
             ValueError: names, shapes or types differ. The optimiser is then unchanged.
         """
-        own = network._handle.optimiser_state(self._rule)
+        own = network.model.optimiser_state(self._rule)
         if set(state) != set(own):
             raise ValueError(f"{type(self).__name__}: expected a state of {sorted(own)}, got {sorted(state)}")
         for name, array in own.items():
@@ -88,7 +88,7 @@ class Optimiser:
                     f"{type(self).__name__}: {name} must be of {array.dtype} and shape {array.shape}, got "
                     f"{state[name].dtype} and {state[name].shape}"
                 )
-        self._states[network._handle] = {name: np.array(state[name], order="C") for name in own}
+        self._states[network.model] = {name: np.array(state[name], order="C") for name in own}
 
 
 class Adam(Optimiser):

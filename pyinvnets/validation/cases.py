@@ -9,9 +9,8 @@ from typing import Any
 import numpy as np
 
 import pyinvnets as inv
-from pyinvnets.networks.base.conditional import Conditional
 
-from ..networks.base.layer import Invertible
+from ..networks.base.layer import Layer
 
 
 @dataclass
@@ -28,7 +27,7 @@ class Case:
         extra: further arguments of each mode, the same for all.
     """
 
-    make: Callable[..., Invertible]
+    make: Callable[..., Layer]
     shapes: tuple[tuple[int, ...], ...]
     invertible: bool = True
     logdet: bool = True
@@ -252,7 +251,7 @@ class Run:
         self.case, self.dtype = case, np.dtype(dtype)
         self.network = case.network(engine) if state is None else case.loaded(engine, dtype, state)
         self.inputs = self._cast(case.inputs())
-        self.conditional = isinstance(self.network, (Conditional, inv.SummarizedNet))
+        self.conditional = self.network.signature.condition is not None
         results = self.forward(self.inputs)
         self.outputs, self.lgdet = results
         rng = np.random.default_rng(17)

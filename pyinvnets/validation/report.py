@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import sys
+import textwrap
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -17,6 +18,7 @@ from tqdm import tqdm
 
 from ..engines import julia
 from ..networks.base.parameters import clear_grad, get_params
+from ..storage.files import check_writable, replaced
 from .cases import CASES, Run, as_tuple
 from .golden import CASES as GOLDEN_CASES
 from .golden import FOLDER, Golden, arguments, initial_state, residuals
@@ -101,7 +103,7 @@ def compare_golden(name: str) -> Row:
     golden = Golden(name)
     dtype = golden["in/0"].dtype
     network = GOLDEN_CASES[name](engine="numpy").astype(dtype)
-    row = Row(f"{network._title}, {name}", dtype.name)
+    row = Row(f"{network.title}, {name}", dtype.name)
     network.load_state_dict(initial_state(name, golden))
     results, expected = as_tuple(network.forward(*golden.series("in"))), golden.series("out")
     arrays = [(g, e) for g, e in zip(results, expected, strict=True) if e.ndim]
@@ -164,7 +166,7 @@ def golden_rows(only: str | None) -> list[Row]:
     print("Julia is not set up here (see `python -m pyinvnets doctor`), so nothing is run on the Julia engine:")
     print("the NumPy engine is checked against golden vectors that InvertibleNetworks.jl 2.3.1 computed.", flush=True)
     wanted = {kind_of(name) for name in chosen(CASES, only)}
-    titles = {name: make(engine="numpy")._title for name, make in GOLDEN_CASES.items()}
+    titles = {name: make(engine="numpy").title for name, make in GOLDEN_CASES.items()}
     present = [name for name, title in titles.items() if title in wanted and (FOLDER / f"{name}.npz").is_file()]
     rows = [judged(compare_golden, name) for name in _progress(present)]
     left = [kind for kind in map(kind_of, CASES) if kind in wanted - {titles[name] for name in present}]
@@ -173,22 +175,47 @@ def golden_rows(only: str | None) -> list[Row]:
 
 
 def _progress(items: list) -> Iterable:
-    return tqdm(items, unit="case", file=sys.stderr, mininterval=0.5)
+    return tqdm(items, unit="case", file=sys.stderr, mininterval=0.5, disable=None)  # in a log file a bar is noise
+
+
+_NAME = 36
+"""Columns of the table for a name; a longer one has a line of its own."""
+
+_WIDTH = 100
+"""Columns of the table."""
 
 
 def table(rows: list[Row]) -> str:
-    """The rows as text, a column for each quantity."""
-    width = max(len(row.name) for row in rows)
-    lines = [f"{'':{width}} {'dtype':8}" + "".join(f"{title:>20}" for title in QUANTITIES) + f"{'bound':>9}"]
+    """The rows as text, a column for each quantity, no wider than a terminal of 100 columns."""
+    width = min(_NAME, max(len(row.name) for row in rows))
+    lines = [
+        "largest relative differences; bounds: " + ", ".join(f"{b:.0e} in {dtype}" for dtype, b in BOUNDS.items()),
+        "",
+        *(f"{'':{width + 8}}{line}" for line in _header()),
+    ]
     for row in rows:
-        start = f"{row.name:{width}} {row.dtype:8}"
+        name = row.name
+        if len(name) > width:
+            lines.append(name)
+            name = ""
+        start = f"{name:{width}} {row.dtype:7}"
         if row.message:
-            lines.append(f"{start} {row.status}: {row.message}")
+            text = (
+                f"{start} {row.status}: {row.message}" if row.dtype else f"{name:{width}} {row.status}: {row.message}"
+            )
+            lines += textwrap.wrap(text, _WIDTH, subsequent_indent="    ")
             continue
         cells = (f"{row.differences[q]:.1e}" if q in row.differences else "-" for q in QUANTITIES)
-        mark = "" if row.status == "ok" else f"  {row.status}"
-        lines.append(start + "".join(f"{cell:>20}" for cell in cells) + f"{BOUNDS[row.dtype]:9.0e}" + mark)
+        mark = "" if row.status == "ok" else f" {row.status}"
+        lines.append(start + "".join(f"{cell:>10}" for cell in cells) + mark)
     return "\n".join(lines)
+
+
+def _header() -> list[str]:
+    """The names of the quantities, those of two words in two lines."""
+    words = [quantity.rsplit(" ", 1) for quantity in QUANTITIES]
+    upper = "".join(f"{word[0] if len(word) == 2 else '':>10}" for word in words)
+    return [upper, "".join(f"{word[-1]:>10}" for word in words)]
 
 
 def run(only: str | None = None, json_file: Path | None = None) -> int:
@@ -203,14 +230,18 @@ def run(only: str | None = None, json_file: Path | None = None) -> int:
 
     Raises:
         ValueError: nothing is called `only`.
+        OSError: the file cannot be written; before anything is compared.
     """
+    if json_file is not None:
+        check_writable(json_file)
     with_julia = julia.ready()
     rows = (engines_rows if with_julia else golden_rows)(only)
     print(table(rows))
     counts = {status: sum(row.status == status for row in rows) for status in ("ok", "wrong", "error", "skipped")}
     print(", ".join(f"{count} {status}" for status, count in counts.items()))
     if json_file is not None:
-        json_file.write_text(json.dumps(report(rows, with_julia), indent=1) + "\n")
+        with replaced(json_file) as temporary:
+            Path(temporary).write_text(json.dumps(report(rows, with_julia), indent=1) + "\n")
     return int(counts["wrong"] + counts["error"] > 0 or counts["ok"] == 0)
 
 

@@ -4,24 +4,29 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import errno
 import io
 import json
 import os
+import re
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
-import time
+import tempfile
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 import pyinvnets as inv
-from helpers.processes import ROOT
+from helpers.processes import ROOT, interruptible
 from pyinvnets.cli.main import main
 from pyinvnets.storage.expressions import parse
+from pyinvnets.training.checkpoints import read_checkpoint
 
+COMMAND = "import sys; from pyinvnets.cli.main import main; sys.exit(main())"
 RNG = np.random.default_rng(0)
 BANANA = inv.sample_banana(2000, seed=1, engine="numpy").T.reshape(-1, 2)
 GLOW = "NetworkGlow(2, 8, 1, 2)"
@@ -46,7 +51,7 @@ def run(line):
 
 
 def trained(line="banana.npy --epochs 1", engine="numpy"):
-    assert run(f"train {line} --engine {engine} --network '{GLOW}' --seed 1 --output w") == 0
+    assert run(f"train {line} --engine {engine} --network '{GLOW}' --seed 1 --output w --overwrite") == 0
     return inv.load("w", engine=engine)
 
 
@@ -62,8 +67,8 @@ def process(*arguments, **options):
 
 
 def refused(line, message, capsys, status=1):
-    """The command says so on standard error and writes nothing."""
-    before = sorted(os.listdir())
+    """The command says so on standard error, in one line, and changes no file."""
+    before = contents()
     capsys.readouterr()
     if status == 2:
         with pytest.raises(SystemExit) as stopped:
@@ -72,8 +77,12 @@ def refused(line, message, capsys, status=1):
     else:
         assert run(line) == status
     out, err = capsys.readouterr()
-    assert message in err and not out
-    assert sorted(os.listdir()) == before
+    assert message in err.splitlines()[-1] and not out and "Traceback" not in err
+    assert contents() == before
+
+
+def contents():
+    return {path: path.read_bytes() for path in Path().rglob("*") if path.is_file()}
 
 
 class TestAll:
@@ -137,7 +146,8 @@ class TestAll:
         for command in ("train", "sample", "log-prob"):
             with pytest.raises(SystemExit):
                 run(f"{command} --help")
-            lines += [line.strip() for line in capsys.readouterr().out.split("examples:\n")[1].splitlines() if line]
+            examples = capsys.readouterr().out.split("examples:\n")[1].replace("\\\n", "")
+            lines += [line.strip() for line in examples.splitlines() if line]
         assert len(lines) == 12
         environment = os.environ | {"PYTHONPATH": str(ROOT)}
         for line in lines:
@@ -167,10 +177,10 @@ class TestLayouts:
         run("sample w -n 4 --output s.npy")
         assert np.load("s.npy").shape == (4, 2, 6)
         np.save("volumes.npy", RNG.standard_normal((20, 1, 2, 4, 6)))
-        assert run("train volumes.npy --epochs 1 --output w") == 0
-        assert inv.load("w").spatial == (6, 4, 2)
-        run("sample w -n 4 --output s.npy")
-        assert np.load("s.npy").shape == (4, 1, 2, 4, 6)
+        assert run("train volumes.npy --epochs 1 --output v") == 0
+        assert inv.load("v").spatial == (6, 4, 2)
+        run("sample v -n 4 --output sv.npy")
+        assert np.load("sv.npy").shape == (4, 1, 2, 4, 6)
 
     def test_rows_for_a_network_on_a_line(self):
         line = "train banana.npy --network 'NetworkGlow(2, 8, 1, 2, ndims=1)' --epochs 1 --output w"
@@ -188,7 +198,7 @@ class TestLayouts:
             for p in inv.get_params(G):
                 np.testing.assert_array_equal(inv.named_params(H)[p.name].data, p.data)
         run("sample w -n 4 --seed 1 --output rows.npy")
-        run("sample w -n 4 --seed 1 --julia-layout --output columns.npy")
+        run("sample w -n 4 --seed 1 --julia-layout --output columns.npy --overwrite")
         np.testing.assert_array_equal(np.load("columns.npy"), np.load("rows.npy").T)
 
     def test_numbers_of_other_types(self):
@@ -241,16 +251,246 @@ class TestTraining:
 
     def test_control_c(self):
         """The weights so far are written, and the exit status says so."""
-        line = ("train", "banana.npy", "--network", GLOW, "--epochs", "100000", "--checkpoint", "c", "--output", "w")
-        started = process(*line)
-        while not os.path.exists("c") and started.poll() is None:
-            time.sleep(0.02)
-        started.send_signal(signal.SIGINT)
-        out, err = started.communicate(timeout=60)
+        line = ("train", "banana.npy", "--network", GLOW, "--epochs", "100000", "--output", "w")
+        with interruptible(COMMAND, *line, folder=Path.cwd()) as started:
+            assert any(line.startswith("epoch 1: objective") for line in started.stderr)
+            started.send_signal(signal.SIGINT)
+            out, err = started.communicate(timeout=60)
         assert started.returncode == 130, err
-        assert b"Stopped: interrupted" in err and b"epoch 1: objective" in err
-        assert out.count(b"\n") == 1 and b"wrote w and w-history.csv" in out
+        assert "Stopped: interrupted" in err
+        assert out.count("\n") == 1 and "wrote w and w-history.csv" in out
         assert inv.load("w").spatial == (1, 1) and os.path.exists("w-history.csv")
+
+
+class TestLostWork:
+    """No command destroys what it is given, or what it has worked for."""
+
+    @pytest.mark.parametrize(
+        ("line", "message"),
+        [
+            ("train x.npy --output x.npy", "--output would overwrite DATA, x.npy"),
+            ("train x.npy --output link.npy", "--output would overwrite DATA, link.npy"),
+            ("train x.npy --checkpoint x.npy", "--checkpoint would overwrite DATA, x.npy"),
+            ("train x.npy --condition y.npy --output y.npy", "--output would overwrite --condition, y.npy"),
+            ("train x.npy --history x.npy", "--history would overwrite DATA, x.npy"),
+            ("train x.npy --output n --history n", "--output and --history are the same file, n"),
+            ("train x.npy --output ./n --history n", "--output and --history are the same file, n"),
+            ("train x.npy --checkpoint r --output r", "--output and --checkpoint are the same file, r"),
+            ("train x.npy --resume w --output w", "--output and --checkpoint are the same file, w"),
+            ("train x.npy --resume w --checkpoint c --output w", "--output would overwrite --resume, w"),
+            ("log-prob w x.npy --output x.npy", "--output would overwrite DATA, x.npy"),
+            ("log-prob w x.npy --output w", "--output would overwrite WEIGHTS, w"),
+            ("sample w -n 5 --output w", "--output would overwrite WEIGHTS, w"),
+        ],
+    )
+    def test_inputs_and_outputs_are_different_files(self, line, message, capsys):
+        trained()
+        os.symlink("x.npy", "link.npy")
+        refused(line, message, capsys)
+        refused(f"{line} --overwrite", message, capsys)
+
+    def test_what_exists_is_kept(self, capsys):
+        trained("banana.npy --epochs 1 --checkpoint c")
+        run("sample w -n 3 --output s.npy")
+        run("log-prob w s.npy --output l.npy")
+        for line, name in {
+            "train banana.npy --epochs 1 --output w": "w",
+            "train banana.npy --epochs 1 --output v --history w-history.csv": "w-history.csv",
+            "train banana.npy --epochs 1 --output v --checkpoint c": "c",
+            "sample w -n 3 --output s.npy": "s.npy",
+            "log-prob w s.npy --output l.npy": "l.npy",
+        }.items():
+            refused(line, f"{name} exists and is kept; write --overwrite to replace it, or another file", capsys)
+        before = contents()
+        assert run("sample w -n 4 --output s.npy --overwrite") == 0
+        assert len(np.load("s.npy")) == 4 and contents().keys() == before.keys()
+
+    def test_places_are_tried_before_training(self, monkeypatch, capsys):
+        def full(descriptor, content):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+        monkeypatch.setattr("pyinvnets.cli.commands.fit", lambda *_, **__: pytest.fail("it trained"))
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "write", full)
+            refused("train banana.npy", "weights.safetensors: No space left on device", capsys)
+        refused("train banana.npy --checkpoint none/c", "there is no folder none to write c to", capsys)
+
+    def test_a_resumed_training_goes_on_writing_its_checkpoint(self):
+        trained("banana.npy --epochs 1 --checkpoint c")
+        first = Path("c").read_bytes()
+        trained("banana.npy --epochs 2 --resume c")
+        assert Path("c").read_bytes() != first
+        resumed = trained("banana.npy --epochs 3 --resume c --checkpoint other").state_dict()
+        assert len(read_checkpoint("c").history.epoch_seconds) == 2
+        assert len(read_checkpoint("other").history.epoch_seconds) == 3
+        for name, value in trained("banana.npy --epochs 3").state_dict().items():
+            np.testing.assert_array_equal(resumed[name], value)
+
+    @pytest.mark.filterwarnings("ignore:.*objective of update")
+    def test_half_trained_weights_never_replace_good_ones(self, capsys):
+        trained()
+        before = contents()
+        line = f"train banana.npy --network '{GLOW}' --learning-rate 1e30 --epochs 1 --seed 1 --output w --overwrite"
+        for names in (["w-stopped", "w-history-stopped.csv"], ["w-stopped2", "w-history-stopped2.csv"]):
+            assert run(line) == 1
+            assert f"wrote {' and '.join(names)}" in capsys.readouterr().out
+            after = contents()
+            assert {path.name for path in after.keys() - before.keys()} == set(names)
+            assert all(after[path] == content for path, content in before.items() if path.name not in names)
+            before = after
+
+    def test_a_disk_that_is_full_at_the_end(self, monkeypatch, capsys):
+        """The weights are elsewhere, which is said in one line."""
+
+        def full(G, path):
+            if Path(path) == Path("w"):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "w")
+            inv.save(G, path)
+
+        monkeypatch.setattr("pyinvnets.cli.commands.save", full)
+        assert run(f"train banana.npy --network '{GLOW}' --epochs 1 --seed 1 --output w") == 1
+        out, err = capsys.readouterr()
+        assert err.splitlines()[-1] == "w: No space left on device"
+        place = Path(re.search(r"wrote (\S+) and w-history.csv", out)[1])
+        assert place.parent.parent == Path(tempfile.gettempdir()) and place.name == "w"
+        assert repr(inv.load(place, engine="numpy")) == repr(parse(GLOW).make("numpy"))
+        shutil.rmtree(place.parent)
+
+    def test_a_checkpoint_that_cannot_be_written(self, tmp_path):
+        """A limit on the size of files stands for a full disk: training ends, and what it has learnt is kept where the
+        disk takes it."""
+        code = (
+            "import resource, sys; from pyinvnets.cli.main import main; "
+            "resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv.pop()), -1)); sys.exit(main(sys.argv[1:]))"
+        )
+        line = ["train", "banana.npy", "--network", GLOW, "--epochs", "3", "--seed", "1", "--output", "w"]
+        environment = os.environ | {"PYTHONPATH": str(ROOT)}
+
+        def run_limited(*more):
+            return subprocess.run(
+                [sys.executable, "-c", code, *line, *more],
+                env=environment,
+                capture_output=True,
+                text=True,
+                timeout=120,
+                check=False,
+            )
+
+        trained()
+        size = os.path.getsize("w")
+        os.unlink("w")
+        limited = run_limited("--checkpoint", "c", "--history", "h.csv", str(size + 100))
+        assert limited.returncode == 1 and "Traceback" not in limited.stderr
+        assert limited.stderr.splitlines()[-1].endswith(f"c: {os.strerror(errno.EFBIG)}")
+        assert limited.stdout.endswith("; wrote w\n")
+        assert inv.load("w", engine="numpy").spatial == (1, 1)
+        assert not [name for name in os.listdir() if name.startswith(".")]
+
+    def test_a_disk_that_is_full_everywhere(self):
+        code = (
+            "import resource, sys; from pyinvnets.cli.main import main; "
+            "resource.setrlimit(resource.RLIMIT_FSIZE, (100, -1)); sys.exit(main(sys.argv[1:]))"
+        )
+        environment = os.environ | {"PYTHONPATH": str(ROOT)}
+        trained()
+        np.save("many.npy", BANANA)
+        for line in (
+            ["train", "banana.npy", "--network", GLOW, "--epochs", "1", "--output", "v"],
+            ["sample", "w", "-n", "100", "--output", "s.npy"],
+            ["log-prob", "w", "many.npy", "--output", "l.npy"],
+        ):
+            before = contents()
+            done = subprocess.run(
+                [sys.executable, "-c", code, *line], env=environment, capture_output=True, text=True, check=False
+            )
+            assert done.returncode == 1 and "Traceback" not in done.stderr
+            assert done.stderr.splitlines()[-1] == f"pyinvnets {line[0]}: {line[-1]}: File too large"
+            assert contents() == before
+
+    def test_a_device_that_is_full(self, capsys):
+        if not os.path.exists("/dev/full"):
+            pytest.skip("this system has no /dev/full")
+        trained()
+        refused("sample w -n 100 --output /dev/full", "/dev/full: No space left on device", capsys)
+        refused("log-prob w x.npy --output /dev/full", "/dev/full: No space left on device", capsys)
+
+    def test_control_c_in_a_rerun(self):
+        trained()
+        good = Path("w").read_bytes()
+        line = ("train", "banana.npy", "--network", GLOW, "--epochs", "100000", "--output", "w", "--overwrite")
+        with interruptible(COMMAND, *line, folder=Path.cwd()) as started:
+            assert any(line.startswith("epoch 1: objective") for line in started.stderr)
+            started.send_signal(signal.SIGINT)
+            out, err = started.communicate(timeout=60)
+        assert started.returncode == 130, err
+        assert "wrote w-stopped and w-history-stopped.csv" in out
+        assert Path("w").read_bytes() == good and inv.load("w-stopped", engine="numpy")
+
+
+class TestTerminal:
+    @pytest.mark.parametrize("columns", [40, 100])
+    def test_each_epoch_has_its_line(self, columns):
+        """With a bar below; however narrow the terminal is, objectives are readable."""
+        status, shown = on_terminal(columns, "train", "banana.npy", "--network", GLOW, "--epochs", "3", "--output", "w")
+        assert status == 0, shown
+        lines = [line.split("\r")[-1] for line in shown.replace("\r\n", "\n").splitlines()]
+        for epoch in (1, 2, 3):
+            assert [line for line in lines if re.match(rf"epoch {epoch}: objective -?\d+\.\d{{4}}, validation", line)]
+        bars = [part for part in re.split(r"[\r\n]", shown) if "%|" in part]
+        assert any(re.search(r"objective=-?\d+\.\d", bar) for bar in bars)
+        assert max(map(len, bars)) <= columns
+
+    def test_no_bars_in_a_file(self):
+        done = process("tutorial", "--engine", "numpy", "--iterations", "100", "--output", "out")
+        out, err = done.communicate(timeout=120)
+        assert done.returncode == 0 and b"\r" not in out + err and not err
+        assert out.count(b"Iteration=") == 2
+        done = process("train", "banana.npy", "--network", GLOW, "--epochs", "2", "--output", "w")
+        out, err = done.communicate(timeout=120)
+        assert done.returncode == 0 and b"\r" not in out + err
+        assert [line.split(b":")[0] for line in err.splitlines()[1:]] == [b"epoch 1", b"epoch 2"]
+
+
+def on_terminal(columns, *arguments):
+    """The exit status and what a terminal of so many columns is sent."""
+    import fcntl
+    import pty
+    import struct
+    import termios
+
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 30, columns, 0, 0))
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    started = subprocess.Popen(
+        [sys.executable, "-m", "pyinvnets", *arguments], stdout=theirs, stderr=theirs, env=environment
+    )
+    os.close(theirs)
+    shown = b""
+    with contextlib.suppress(OSError):  # at the end of a terminal there is no end of file
+        while part := os.read(ours, 65536):
+            shown += part
+    os.close(ours)
+    return started.wait(60), shown.decode()
+
+
+class TestHelp:
+    @pytest.mark.parametrize("command", ["tutorial", "train", "sample", "log-prob", "setup", "doctor", "validate"])
+    def test_what_it_does_and_its_defaults(self, command, capsys, monkeypatch):
+        monkeypatch.setenv("COLUMNS", "100")
+        with pytest.raises(SystemExit):
+            run(f"{command} --help")
+        help_text = capsys.readouterr().out
+        description = help_text.split("\n\n")[1]
+        assert description[0].isupper() and len(description) > 40
+        assert "default: None" not in help_text
+        options = re.split(r"\n  -", help_text.split("options:\n")[1].split("\n\n")[0])
+        for option in options:
+            assert "default: " in " ".join(option.split()) or option.strip().startswith(("-h", "h,", "n N")), option
+
+    def test_how_long_the_tutorial_takes(self, capsys):
+        with pytest.raises(SystemExit):
+            run("tutorial --help")
+        assert "about ten seconds on the NumPy engine" in capsys.readouterr().out
 
 
 class TestStreams:
@@ -298,14 +538,14 @@ class TestRefused:
         for name, message in {
             "inf.npy": "inf.npy: sample 1500, counted from 0, is not finite",
             "large.npy": "large.npy: sample 1500, counted from 0, is not finite in float32",
-            "pickled.npy": "pickled.npy is not a whole .npy file of numbers",
+            "pickled.npy": "pickled.npy must hold real numbers, got a pickled object",
             "complex.npy": "must hold real numbers, got complex128",
             "flat.npy": "must have shape (n_samples, n_features) or",
             "none.npy": "must have shape (n_samples, n_features) or",
             "several.npz": "holds several arrays",
             "text.npy": "text.npy is not a whole .npy file of numbers",
             "short.npy": "short.npy is not a whole .npy file of numbers",
-            "missing.npy": "No such file or directory: 'missing.npy'",
+            "missing.npy": "missing.npy: No such file or directory",
         }.items():
             refused(f"train {name} --epochs 1", message, capsys)
 
@@ -315,16 +555,16 @@ class TestRefused:
         refused("train banana.npy --output none/w", "there is no folder none to write w to", capsys)
         refused("train banana.npy --history none/h.csv", "there is no folder none to write h.csv to", capsys)
         refused("train banana.npy --output folder", "folder is a folder", capsys)
-        refused("train banana.npy --epochs 1 --checkpoint none/c", "no folder for the checkpoint none/c", capsys)
+        refused("train banana.npy --epochs 1 --checkpoint none/c", "there is no folder none to write c to", capsys)
         refused("sample w -n 3 --output none/s.npy", "there is no folder none to write s.npy to", capsys)
         refused("log-prob w banana.npy --output none/l.npy", "there is no folder none to write l.npy to", capsys)
         refused("sample missing -n 3 --output s.npy", "no weights file at missing", capsys)
-        refused("train banana.npy --resume missing", "no weights file at missing", capsys)
+        refused("train banana.npy --resume missing --output v", "no weights file at missing", capsys)
 
     def test_what_does_not_fit(self, capsys):
         trained()
         for line, message in {
-            "train banana.npy --network 'NetworkGlow(3, 4, 1, 1)'": "with n_channels = 3, got shape (1, 1, 2, 1)",
+            "train banana.npy --network 'NetworkGlow(3, 4, 1, 1)'": "it takes 3 columns, these have 2",
             "train banana.npy --network 'NetworkGlow(2, 4, 1, 1, foo=3)'": "unexpected keyword argument 'foo'",
             "train banana.npy --network NetworkConditionalGlow": "no default for n_cond; give --condition",
             "train banana.npy --network ActNorm": "no default for k; write them, as in ActNorm(k=2)",
@@ -334,7 +574,7 @@ class TestRefused:
             "train x.npy --network 'NetworkConditionalGlow(2, 1, 4, 1, 1)'": "takes a condition; give --condition",
             "train banana.npy --patience 2 --validation 0": "patience needs a validation objective",
             "sample w -n 3 --condition y.npy --output s.npy": "takes no condition; leave out --condition",
-            "log-prob w images.npy --output l.npy": "X must have shape (nx, ny, n_channels, n_samples)",
+            "log-prob w images.npy --output l.npy": "images.npy of shape (60, 1, 8, 8), that is (N, C, H, W), does not",
         }.items():
             refused(line, message, capsys)
 
@@ -346,10 +586,41 @@ class TestRefused:
             "train banana.npy --validation 1": "must be from 0 to below 1, got 1",
             "train banana.npy --noise -1": "must be a finite number, zero or more, got -1",
             "train banana.npy --seed -1": "must be at least 0, got -1",
-            "train banana.npy --network Glow": "Glow is no network or layer; the networks are NetworkConditionalGlow,",
+            "train banana.npy --network Glow": "Glow is no network or layer; the networks are NetworkGlow,",
             "train banana.npy --network 'NetworkGlow(2, 4'": "'(' was never closed",
         }.items():
             refused(line, message, capsys, status=2)
+
+
+class TestShapes:
+    """What does not fit is said in words of the file."""
+
+    def test_images_and_rows(self, capsys):
+        np.save("odd.npy", RNG.standard_normal((60, 1, 7, 7)))
+        np.save("column.npy", RNG.standard_normal((60, 1)))
+        np.save("lines.npy", RNG.standard_normal((60, 2, 7)))
+        glow = "--network 'NetworkGlow(1, 4, 2, 1)'"
+        for line, message in {
+            "train odd.npy": "odd.npy of shape (60, 1, 7, 7), that is (N, C, H, W), does not fit NetworkGlow(n_in=1",
+            f"train odd.npy {glow}": "images whose sizes are multiples of 4, these have 7×7 pixels; crop or pad them",
+            "train column.npy": "column.npy has rows of one column, expected two or more",
+            f"train banana.npy {glow}": "that is (n_samples, n_features), does not fit",
+            f"train lines.npy {glow}": "that is (N, C, L), does not fit",
+            "train lines.npy --network 'NetworkGlow(3, 4, 2, 1, ndims=1)'": "it takes 3 channels, these have 2",
+            "train lines.npy --network 'NetworkGlow(2, 4, 1, 1, nx=6, dense=True)'": "images of 6 pixels, these have 7",
+            "train images.npy --network 'NetworkGlow(1, 4, 1, 1, k1=9, p1=0)'": "and at least",
+            f"train lines.npy --julia-layout {glow}": "of shape (60, 2, 7), that is (nx, n_channels, n_samples)",
+        }.items():
+            refused(line, message, capsys)
+
+    def test_conditions(self, capsys):
+        np.save("wide.npy", np.load("x.npy"))
+        refused(
+            "train x.npy --condition wide.npy --network 'NetworkConditionalGlow(2, 1, 4, 1, 1)'",
+            "it takes 1 columns, these have 2",
+            capsys,
+        )
+        assert run("train x.npy --condition x.npy --epochs 1 --network 'NetworkConditionalGlow(2, 2, 4, 1, 1)'") == 0
 
 
 class TestExpressions:
@@ -394,7 +665,7 @@ class TestExpressions:
             "NetworkLoop(4, 4, 2, lambda x: x)",
             "SigmoidLayer()",
             "print(3)",
-            "OneLane",
+            "Flow",
         ],
     )
     def test_nothing_else_is_read(self, text):

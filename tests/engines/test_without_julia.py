@@ -15,6 +15,14 @@ def test_auto_takes_numpy_and_says_so_once(tmp_path):
     assert "python -m pyinvnets setup" in done.stderr
 
 
+@pytest.mark.parametrize("line", ["inv.ActNorm(2)", "inv.sample_banana(2)", "inv.VectorFlow(2)", "inv.mse(X, X)"])
+def test_the_warning_points_at_the_users_line(tmp_path, line):
+    script = tmp_path / "script.py"
+    script.write_text(f"import numpy as np, pyinvnets as inv\nX = np.zeros((1, 1, 2, 3), np.float32)\n{line}\n")
+    done = run_without_julia(f"import runpy; runpy.run_path({str(script)!r})", tmp_path)
+    assert done.stderr.startswith(f"{script}:3: UserWarning: pyinvnets uses its NumPy engine"), done.stderr
+
+
 def test_julia_is_a_clear_error(tmp_path):
     code = "import pyinvnets as inv\ntry: inv.ActNorm(2, engine='julia')\nexcept inv.JuliaError as error: print(error)"
     done = run_without_julia(code, tmp_path)

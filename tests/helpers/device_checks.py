@@ -88,12 +88,10 @@ class DeviceChecks:
     def test_parameters_stay_the_same_objects(self):
         G = glow()
         identity = inv.get_params(G)
-        objects = [str(p) for p in G._handle._engine.bridge.seval("h -> map(objectid, h.params)")(G._handle._handle)]
+        objects = [str(p) for p in G.model._engine.bridge.seval("h -> map(objectid, h.params)")(G.model.handle)]
         state = G.state_dict()
         G.gpu()
-        assert objects == [
-            str(p) for p in G._handle._engine.bridge.seval("h -> map(objectid, h.params)")(G._handle._handle)
-        ]
+        assert objects == [str(p) for p in G.model._engine.bridge.seval("h -> map(objectid, h.params)")(G.model.handle)]
         assert all(a is b for a, b in zip(identity, inv.get_params(G), strict=True))
         assert all(np.array_equal(state[p.name], p.data.numpy()) for p in identity)
         assert all(np.array_equal(state[name], array) for name, array in G.state_dict().items())

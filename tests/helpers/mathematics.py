@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+import pyinvnets as inv
 from pyinvnets.validation.cases import as_tuple
 
 
@@ -58,16 +59,16 @@ def check_gradients(network, X, rng):
         Z, lgdet = forward(network, X)
         return float((C * Z).sum()) - lgdet
 
-    for p in network._parameters:
+    for p in inv.get_params(network):
         p.grad = None
     dX, _ = network.backward(C, Z)
     direction = np.asfortranarray(rng.standard_normal(X.shape))
     found = slope(lambda h: objective(X + h * direction), float((dX * direction).sum()))
     assert_second_order(found, "the input")
 
-    kinds = sorted({p.name.rpartition(".")[2] for p in network._parameters})
+    kinds = sorted({p.name.rpartition(".")[2] for p in inv.get_params(network)})
     for kind in kinds:
-        chosen = [p for p in network._parameters if p.name.rpartition(".")[2] == kind]
+        chosen = [p for p in inv.get_params(network) if p.name.rpartition(".")[2] == kind]
         originals = [p.data.copy() for p in chosen]
         directions = [rng.standard_normal(p.shape) for p in chosen]
         along = sum(float((p.grad * d).sum()) for p, d in zip(chosen, directions, strict=True))

@@ -50,7 +50,7 @@ def check_by_sample(run):
 
 def test_these_are_all():
     assert [
-        name for name, case in CASES.items() if isinstance(case.make(engine="numpy"), pair.ConditionalHINT)
+        name for name, case in CASES.items() if isinstance(case.make(engine="numpy"), pair.ConditionalPairFlow)
     ] == NAMES
 
 

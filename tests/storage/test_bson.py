@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import struct
 
 import numpy as np
 import pytest
@@ -86,7 +87,42 @@ def test_a_reference_to_itself(tmp_path):
     reference = b"\x03x\0" + document(b"\x02tag\0\x08\0\0\0backref\0", b"\x10ref\0\1\0\0\0")
     path = tmp_path / "weights.bson"
     path.write_bytes(document(reference, b"\x04_backrefs\0" + document(reference.replace(b"x", b"0", 1))))
-    with pytest.raises(ValueError, match="RecursionError"):
+    with pytest.raises(ValueError, match="references lead round and round"):
+        inv.load_bson(path)
+
+
+@pytest.mark.parametrize("kind", [b"\x02", b"\x05"])
+def test_a_negative_size(kind, tmp_path):
+    """Twenty bytes that once were read round and round, with a new value each time."""
+    path = tmp_path / "weights.bson"
+    content = struct.pack("<i", 20) + kind + b"a\0" + struct.pack("<i", -7) + b"\0" * 9
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match="a value of -7 bytes"):
+        inv.load_bson(path)
+
+
+def test_references_that_double_at_each_step(tmp_path):
+    """Forty lists of two references each to the next one: a million million values in two kilobytes."""
+
+    def reference(name, number):
+        return (
+            b"\x03" + name + b"\0" + document(b"\x02tag\0\x08\0\0\0backref\0", b"\x10ref\0" + struct.pack("<i", number))
+        )
+
+    lists = [b"\x04%d\0" % i + document(reference(b"0", i + 2), reference(b"1", i + 2)) for i in range(40)]
+    path = tmp_path / "weights.bson"
+    path.write_bytes(document(reference(b"x", 1), b"\x04_backrefs\0" + document(*lists, b"\x0440\0" + document())))
+    with pytest.raises(ValueError, match="references lead round and round"):
+        inv.load_bson(path)
+
+
+def test_a_size_that_is_not_julias(tmp_path):
+    """NumPy works out a size of -1; in a file it is damage."""
+    whole, path = FILE.read_bytes(), tmp_path / "weights.bson"
+    size = b"size\0" + document(b"\x120\0" + struct.pack("<q", 2))
+    assert size in whole
+    path.write_bytes(whole.replace(size, b"size\0" + document(b"\x120\0" + struct.pack("<q", -1)), 1))
+    with pytest.raises(ValueError, match="not a whole file"):
         inv.load_bson(path)
 
 

@@ -7,6 +7,7 @@ import json
 import numpy as np
 import pytest
 
+import pyinvnets as inv
 from helpers.processes import run_without_julia
 from pyinvnets.cli.main import main
 from pyinvnets.engines.numpy import NumpyEngine
@@ -23,7 +24,7 @@ def without_julia(monkeypatch):
 def numpy_twice(monkeypatch):
     """Both sides on the NumPy engine, so that the comparison of engines itself is tried without Julia."""
     monkeypatch.setattr("pyinvnets.engines.julia.ready", lambda: True)
-    monkeypatch.setattr("pyinvnets.engines.choice._julia", NumpyEngine)
+    monkeypatch.setattr("pyinvnets.engines.julia.start", NumpyEngine)
 
 
 def rows_of(path):
@@ -35,7 +36,8 @@ class TestComparingEngines:
         assert main(["validate", "--only", "NetworkGlow"]) == 0
         out = capsys.readouterr().out
         assert [line for line in out.splitlines() if line.startswith("NetworkGlow, split ")]
-        assert all(quantity in out for quantity in validate.QUANTITIES)
+        assert all(word in out for quantity in validate.QUANTITIES for word in quantity.split())
+        assert "bounds: 1e-10 in float64, 2e-04 in float32" in out
         assert out.splitlines()[-1] == "6 ok, 0 wrong, 0 error, 0 skipped"
 
     def test_json(self, numpy_twice, tmp_path):
@@ -46,6 +48,12 @@ class TestComparingEngines:
             ("ActNorm", "float32"),
         ]
         assert rows_of(path)[0]["differences"] == dict.fromkeys(validate.QUANTITIES, 0.0)
+
+    def test_a_report_that_cannot_be_written(self, numpy_twice, tmp_path, capsys, monkeypatch):
+        """Said before anything is compared."""
+        monkeypatch.setattr(validate, "engines_rows", lambda only: pytest.fail("compared"))
+        assert main(["validate", "--only", "ActNorm", "--json", str(tmp_path / "none" / "r.json")]) == 1
+        assert "there is no folder" in capsys.readouterr().err
 
     def test_only_one_case(self, numpy_twice, capsys):
         assert main(["validate", "--only", "NetworkGlow, dense"]) == 0
@@ -93,10 +101,11 @@ class TestGoldenVectors:
         out = capsys.readouterr().out
         assert "Julia is not set up here" in out and "golden vectors" in out
         assert [line for line in out.splitlines() if line.startswith("NetworkLoop") and "skipped" in line]
+        assert max(map(len, out.splitlines())) <= 100
         assert all(f"\n{kind}, " in out for kind in ("NetworkConditionalHINT", "NetworkMultiScaleHINT"))
 
     def test_wrong_number(self, without_julia, monkeypatch, capsys):
-        monkeypatch.setattr(validate, "gradients", lambda network: [p.grad * 1.001 for p in network._parameters])
+        monkeypatch.setattr(validate, "gradients", lambda network: [p.grad * 1.001 for p in inv.get_params(network)])
         assert main(["validate", "--only", "ActNorm"]) == 1
         assert "1 wrong" in capsys.readouterr().out
 
@@ -109,7 +118,8 @@ class TestGoldenVectors:
         code = "import sys; from pyinvnets.cli.main import main; sys.exit(main(['validate', '--only', 'NetworkGlow']))"
         done = run_without_julia(code, tmp_path)
         assert done.returncode == 0, done.stderr
-        assert "NetworkGlow, glow_image" in done.stdout and "case" in done.stderr
+        assert "NetworkGlow, glow_image" in done.stdout
+        assert "case" not in done.stderr  # a bar, which is for a terminal
         assert "juliacall" not in done.stderr
 
 
@@ -123,4 +133,18 @@ def test_a_difference_is_relative_to_the_largest_expected():
 
 
 def test_every_case_has_the_name_of_its_kind():
-    assert all(validate.kind_of(name) == case.make(engine="numpy")._title for name, case in CASES.items())
+    assert all(validate.kind_of(name) == case.make(engine="numpy").title for name, case in CASES.items())
+
+
+def test_the_table_is_no_wider_than_a_terminal():
+    rows = [
+        validate.Row("NetworkMultiScaleConditionalHINT, multiscale_conditional_hint_split", "float64", "wrong"),
+        validate.Row("reverse(NetworkMultiScaleConditionalHINT)", "float32"),
+        validate.Row("NetworkGlow", "", "skipped", message="no reason " * 30),
+        validate.Row("NetworkGlow", "float32", "error", message="ValueError: " + "what was wrong " * 10),
+    ]
+    for row in rows:
+        row.differences = dict.fromkeys(validate.QUANTITIES, 1.2e-13)
+    lines = validate.table(rows).splitlines()
+    assert max(map(len, lines)) <= 100
+    assert sum("1.2e-13" in line for line in lines) == 2

@@ -12,7 +12,8 @@ import numpy as np
 
 from .bridge import Bridge, _columns, _view, description
 from .errors import translation
-from .model import JuliaHandle
+from .limits import limit
+from .model import JuliaModel
 
 _KEYWORDS = {"alpha": "α"}
 """Upstream's keywords that Python spells out."""
@@ -53,19 +54,22 @@ class JuliaEngine:
     def _argument(self, value: Any) -> Any:
         if isinstance(value, np.ndarray):
             return self.borrowed(value)
-        if isinstance(getattr(value, "_handle", None), JuliaHandle):
-            return value._handle._handle
+        if isinstance(getattr(value, "model", None), JuliaModel):
+            return value.model.handle
         if hasattr(value, "arguments"):
             return self.bridge.value(type(value).__name__, *value.arguments.values())
         if callable(value) and not self._is_julias(value):
             return lambda array: np.asarray(value(np.asarray(array)), dtype=np.asarray(array).dtype)
         return value
 
-    def create(self, kind: str, positional: tuple, keywords: dict, seed: int | None) -> JuliaHandle:
+    def supports(self, kind: str, arguments: dict[str, Any]) -> str | None:
+        return limit(kind, arguments)
+
+    def create(self, kind: str, positional: tuple, keywords: dict, seed: int | None) -> JuliaModel:
         names = " ".join(_KEYWORDS.get(name, name) for name in keywords)
         values = map(self._argument, (*positional, *keywords.values()))
         with translation():
-            return JuliaHandle(self, self.bridge.create(kind, seed, names, *values))
+            return JuliaModel(self, self.bridge.create(kind, seed, names, *values))
 
     def call(self, function: str, *args: Any) -> Any:
         with translation():

@@ -16,8 +16,6 @@ from ...arrays.cuda_interface import TYPES, described, is_on_gpu
 from .. import julia
 from .device_array import DeviceArray
 
-ON_THE_CPU = "upstream squeezes it by Wavelets.jl, which computes on the CPU; leave it there"
-
 
 def gpu_available() -> bool:
     """Whether CUDA.jl can use a GPU here. Where Julia is set up, this starts it; where not, the answer is no."""
@@ -76,16 +74,3 @@ def _engine(caller: str) -> julia.JuliaEngine:
     if not engine.bridge.cuda_usable():
         raise RuntimeError(f"{caller}: CUDA.jl finds no GPU that it can use here; see pyinvnets.gpu_available()")
     return engine
-
-
-def check_movable(network: Any) -> None:
-    """Raises: ValueError for a network that cannot be on a GPU, RuntimeError without one."""
-    title = f"{network._title}.gpu"
-    if network.engine != "julia":
-        raise ValueError(
-            f'{title}: only networks of the Julia engine run on a GPU; make it with engine="julia" and write '
-            "G.load_state_dict(this.state_dict())"
-        )
-    if network._no_gpu:
-        raise ValueError(f"{title}: {network._no_gpu}")
-    _engine(title)

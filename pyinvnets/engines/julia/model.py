@@ -9,6 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ...arrays.checks import check_kind, checked
+from ...arrays.cuda_interface import is_on_gpu
+from ...arrays.latents import Array
+from ...arrays.spec import ArraySpec
 from .bridge import _view, description
 from .device_array import DeviceArray
 from .errors import JuliaError, translation
@@ -16,7 +20,6 @@ from .errors import JuliaError, translation
 if TYPE_CHECKING:
     from .engine import JuliaEngine
 
-_BY_SAMPLE_MODES = ("forward_by_sample", "forward_Y_by_sample")
 
 _MOMENTS = {"adam": ("m", "v"), "momentum": ("velocity",)}
 """What each optimiser's rule keeps of every parameter."""
@@ -34,17 +37,17 @@ def _upstreams_limits() -> Iterator[None]:
         ) from error
 
 
-class JuliaSlot:
+class JuliaParameter:
     """A parameter as the protocol shows it: Julia's shape, views of Julia's memory."""
 
     __slots__ = ("_index", "_owner", "shape")
 
-    def __init__(self, owner: JuliaHandle, index: int, shape: tuple[int, ...]) -> None:
+    def __init__(self, owner: JuliaModel, index: int, shape: tuple[int, ...]) -> None:
         self.shape = shape
         self._owner, self._index = owner, index
 
     @property
-    def data(self) -> np.ndarray | DeviceArray | None:
+    def data(self) -> Array | None:
         return self._owner.parameter("data", self._index)
 
     @data.setter
@@ -52,7 +55,7 @@ class JuliaSlot:
         self._owner.set_parameter("data", self._index, value)
 
     @property
-    def grad(self) -> np.ndarray | DeviceArray | None:
+    def grad(self) -> Array | None:
         return self._owner.parameter("grad", self._index)
 
     @grad.setter
@@ -60,26 +63,26 @@ class JuliaSlot:
         self._owner.set_parameter("grad", self._index, value)
 
 
-class JuliaHandle:
+class JuliaModel:
     """One network or layer of InvertibleNetworks.jl."""
 
     def __init__(self, engine: JuliaEngine, handle: Any) -> None:
-        self._engine, self._handle = engine, handle
+        self._engine, self.handle = engine, handle
         self.dtype = np.dtype(np.float32)
         self.on_gpu = False
         self.spatial: tuple[int, ...] | None = None
         self.parameters = []
         for i, line in enumerate(engine.bridge.describe(handle).splitlines(), 1):
             name, *shape = line.split(" ")
-            self.parameters.append((name, JuliaSlot(self, i, tuple(map(int, shape)))))
+            self.parameters.append((name, JuliaParameter(self, i, tuple(map(int, shape)))))
 
     @property
     def julia(self) -> Any:
         """The network itself, for whatever is not proxied."""
-        return self._handle.net
+        return self.handle.net
 
-    def parameter(self, part: str, index: int) -> np.ndarray | DeviceArray | None:
-        return self._view(getattr(self._engine.bridge, part)(self._handle, index))
+    def parameter(self, part: str, index: int) -> Array | None:
+        return self._view(getattr(self._engine.bridge, part)(self.handle, index))
 
     def set_parameter(self, part: str, index: int, value: np.ndarray | None) -> None:
         given = (
@@ -87,45 +90,68 @@ class JuliaHandle:
             if self.on_gpu and value is not None
             else self._engine.borrowed(value)
         )
-        getattr(self._engine.bridge, f"set_{part}_b")(self._handle, index, given)
+        getattr(self._engine.bridge, f"set_{part}_b")(self.handle, index, given)
 
     def _view(self, value: Any) -> Any:
         if self.on_gpu and not (value is None or isinstance(value, float)):
             return DeviceArray(self._engine.bridge, value)
         return _view(value)
 
-    def _here(self, array: np.ndarray | DeviceArray) -> np.ndarray | DeviceArray:
-        """An array where the network is."""
+    def place(self, array: Array) -> Array:
         if self.on_gpu:
             return DeviceArray.of(self._engine.bridge, array)
         return array.numpy() if isinstance(array, DeviceArray) else array
 
-    def move(self, to_gpu: bool) -> None:
+    def move(self, to_gpu: bool, title: str) -> None:
+        if to_gpu and not self._engine.bridge.cuda_usable():
+            raise RuntimeError(f"{title}: CUDA.jl finds no GPU that it can use here; see pyinvnets.gpu_available()")
         if to_gpu != self.on_gpu:
             bridge = self._engine.bridge
-            (bridge.move_to_device_b if to_gpu else bridge.move_to_host_b)(self._handle)
+            (bridge.move_to_device_b if to_gpu else bridge.move_to_host_b)(self.handle)
             self.on_gpu = to_gpu
 
-    def call(self, mode: str, arguments: tuple) -> tuple:
-        if self.on_gpu:
-            return self._call_on_gpu(mode, arguments)
-        arrays = tuple(a for a in arguments if isinstance(a, np.ndarray))
-        if mode == "jacobian":
-            return self._jacobian(arrays, arguments[len(arguments) // 2])
-        if mode == "adjointJacobian":
-            return self._adjoint_jacobian(arrays)
-        if mode in _BY_SAMPLE_MODES:
-            return self._run(mode, arrays)
+    def accept(self, name: str, array: Any, spec: ArraySpec, title: str) -> Array:
+        if not self.on_gpu:
+            return checked(name, array, spec, self.dtype, title)
+        if not is_on_gpu(array):
+            raise TypeError(
+                f"{title}: the network is on the GPU, and {name}, a {type(array).__name__}, is not; write "
+                f"inv.gpu({name}), or G.cpu() first"
+            )
+        array = self.place(array)
+        check_kind(name, array, spec, self.dtype, title)
+        return array
+
+    def forward(self, *arguments: Any) -> tuple[Any, ...]:
+        return self._call("forward", arguments)
+
+    def inverse(self, *arguments: Any) -> tuple[Any, ...]:
+        return self._call("inverse", arguments)
+
+    def backward(self, *arguments: Any) -> tuple[Any, ...]:
+        return self._call("backward", arguments)
+
+    def forward_Y(self, Y: Array) -> tuple[Any, ...]:
+        return self._call("forward_Y", (Y,))
+
+    def inverse_Y(self, Zy: Array) -> tuple[Any, ...]:
+        return self._call("inverse_Y", (Zy,))
+
+    def forward_by_sample(self, *arrays: Array) -> tuple[Any, ...]:
+        return self._run("forward_by_sample", arrays)
+
+    def forward_Y_by_sample(self, Y: Array) -> tuple[Any, ...]:
+        return self._run("forward_Y_by_sample", (Y,))
+
+    def _call(self, method: str, arguments: tuple[Any, ...]) -> tuple[Any, ...]:
+        """A method of upstream's; what is no array is a linear operator."""
+        arrays = tuple(a for a in arguments if isinstance(a, (np.ndarray, DeviceArray)))
         others = (self._engine.operator(a) for a in arguments[len(arrays) :])
-        return self._run("call", arrays, mode, *others)
+        return self._run("call", arrays, method, *others)
 
-    def _call_on_gpu(self, mode: str, arrays: tuple[DeviceArray, ...]) -> tuple:
-        if mode in ("jacobian", "adjointJacobian"):
-            raise ValueError("derivatives along a direction are computed on the CPU; write G.cpu()")
-        function, more = (mode, ()) if mode in _BY_SAMPLE_MODES else ("call", (mode,))
-        return self._crossed(function, arrays, (tuple(array.julia for array in arrays), *more))
-
-    def _run(self, function: str, arrays: tuple[np.ndarray, ...], *more: Any) -> tuple:
+    def _run(self, function: str, arrays: tuple[Array, ...], *more: Any) -> tuple[Any, ...]:
+        if self.on_gpu:
+            return self._crossed(function, arrays, (tuple(array.julia for array in arrays), *more))
         described = description(arrays)
         return self._crossed(function, arrays, (self.dtype.itemsize == 8, described.ctypes.data, len(arrays), *more))
 
@@ -133,33 +159,43 @@ class JuliaHandle:
         bridge = self._engine.bridge
         vector = arrays[0].ndim == 1
         if vector and self.spatial is not None:
-            bridge.set_latent_sizes_b(self._handle, arrays[0].size, *self.spatial)
+            bridge.set_latent_sizes_b(self.handle, arrays[0].size, *self.spatial)
         with translation():
-            results = getattr(bridge, function)(self._handle, *arguments)
+            results = getattr(bridge, function)(self.handle, *arguments)
         results = tuple(map(self._view, results))
         if not vector and getattr(results[0], "ndim", 0) == 1:
             self.spatial = arrays[0].shape[:-2]
         return results
 
-    def _jacobian(self, arrays: tuple[np.ndarray, ...], directions: list[np.ndarray]) -> tuple:
+    def jacobian(
+        self, tangents: tuple[np.ndarray, ...], directions: list[np.ndarray], arrays: tuple[np.ndarray, ...]
+    ) -> tuple[Any, ...]:
+        self._check_on_the_cpu()
         with _upstreams_limits():
-            return self._run("jacobian", (*arrays, *directions), len(arrays) // 2)
+            return self._run("jacobian", (*tangents, *arrays, *directions), len(arrays))
 
-    def _adjoint_jacobian(self, arrays: tuple[np.ndarray, ...]) -> tuple:
+    def adjoint_jacobian(self, *arrays: np.ndarray) -> tuple[tuple[Any, ...], list[np.ndarray]]:
+        self._check_on_the_cpu()
         with _upstreams_limits():
             results = self._run("adjoint_jacobian", arrays)
-        half, inputs = len(arrays) // 2, len(results) - len(self.parameters)
-        return (*results[:half], list(results[inputs:]), *results[half:inputs])
+        inputs = len(results) - len(self.parameters)
+        return results[:inputs], list(results[inputs:])
+
+    def _check_on_the_cpu(self) -> None:
+        if self.on_gpu:
+            raise ValueError("derivatives along a direction are computed on the CPU; write G.cpu()")
 
     def astype(self, dtype: np.dtype) -> None:
-        self._engine.bridge.convert_all_b(self._handle, dtype.itemsize == 8)
+        if dtype == self.dtype:
+            return
+        self._engine.bridge.convert_all_b(self.handle, dtype.itemsize == 8)
         self.dtype = np.dtype(dtype)
 
     def clear_grad(self) -> None:
-        self._engine.bridge.clear_grads_b(self._handle)
+        self._engine.bridge.clear_grads_b(self.handle)
 
     def without_gradient(self, indices: list[int] | None) -> list[str]:
-        return [str(name) for name in self._engine.bridge.without_gradient(self._handle, _from_one(indices))]
+        return [str(name) for name in self._engine.bridge.without_gradient(self.handle, _from_one(indices))]
 
     def optimiser_state(self, rule: str) -> dict[str, np.ndarray]:
         size = sum(math.prod(slot.shape) for _, slot in self.parameters)
@@ -168,7 +204,7 @@ class JuliaHandle:
 
     def update(self, rule: str, state: dict[str, np.ndarray], indices: list[int] | None, *numbers: float) -> None:
         for name in _MOMENTS[rule]:
-            state[name] = self._here(state[name])  # The network may have been moved since.
+            state[name] = self.place(state[name])  # The network may have been moved since.
         moments = tuple(state[name] for name in _MOMENTS[rule])
         if self.on_gpu:
             given = (tuple(moment.julia for moment in moments),)
@@ -176,7 +212,7 @@ class JuliaHandle:
             described = description(moments)
             given = (moments[0].dtype.itemsize == 8, described.ctypes.data)
         powers = (state["powers"].ctypes.data,) if rule == "adam" else ()
-        getattr(self._engine.bridge, f"{rule}_b")(self._handle, *given, *powers, _from_one(indices), *numbers)
+        getattr(self._engine.bridge, f"{rule}_b")(self.handle, *given, *powers, _from_one(indices), *numbers)
 
 
 def _from_one(indices: list[int] | None) -> tuple[int, ...] | None:

@@ -10,11 +10,11 @@ import os
 import signal
 import sys
 import threading
-import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..._warnings import warn
 from . import image, installation
 from .beside_torch import warned_where_it_matters
 from .caches import own_depots
@@ -235,11 +235,10 @@ def _pythons_control_c() -> Iterator[None]:
 def check_version(found: str) -> None:
     """Warn where InvertibleNetworks.jl is not the version that this engine was checked with."""
     if found != TESTED_VERSION:
-        warnings.warn(
+        warn(
             f"this is InvertibleNetworks.jl {found}; pyinvnets was checked with {TESTED_VERSION} only, and "
             "`python -m pyinvnets setup` installs that",
             UserWarning,
-            stacklevel=2,
         )
 
 
@@ -247,7 +246,7 @@ def check_julia(version: str) -> None:
     """Warn where Julia is of another minor version than those that this engine was tried with."""
     if not is_tried_julia(version):
         tried = " and ".join(TRIED["Julia"])
-        warnings.warn(f"this is Julia {version}; pyinvnets was tried with {tried} only", UserWarning, stacklevel=2)
+        warn(f"this is Julia {version}; pyinvnets was tried with {tried} only", UserWarning)
 
 
 def library() -> tuple[Path, Path]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from . import functions
 from .kernels import activations, squeezers
 from .kernels.reversible import Reversed
-from .model import NumpyHandle
+from .model import NumpyModel
 from .networks.actnorm import ActNorm
 from .networks.affine import AffineLayer
 from .networks.conv1x1 import Conv1x1
@@ -51,11 +53,22 @@ KINDS = {
 }
 
 
-def realise(spec):
+def register(name: str, kind: type) -> None:
+    """Let the engine compute a new kind of network.
+
+    Args:
+        name: the name of the class that declares it.
+        kind: what computes it: a class made with a random generator and the arguments of the declaration's
+            constructor. Its arrays have the axes `(n_channels, n_samples, ..., nx)`.
+    """
+    KINDS[name] = kind
+
+
+def realise(spec: Any) -> Any:
     """The engine's own object for a public activation, squeezer or network; any other argument as it is."""
-    handle = getattr(spec, "_handle", None)
-    if isinstance(handle, NumpyHandle):
-        return handle._layer
+    model = getattr(spec, "model", None)
+    if isinstance(model, NumpyModel):
+        return model.layer
     for module in (activations, squeezers):
         kind = getattr(module, type(spec).__name__, None)
         if kind is not None:
@@ -66,10 +79,15 @@ def realise(spec):
 class NumpyEngine:
     name = "numpy"
 
-    def create(self, kind: str, positional: tuple, keywords: dict, seed: int | None) -> NumpyHandle:
+    def supports(self, kind: str, arguments: dict[str, Any]) -> str | None:
+        if kind == "FluxBlock":
+            return 'a Flux model runs on the Julia engine only; write engine="julia"'
+        return None if kind in KINDS else f"the NumPy engine has no {kind}; see pyinvnets.engines.numpy.register"
+
+    def create(self, kind: str, positional: tuple[Any, ...], keywords: dict[str, Any], seed: int | None) -> NumpyModel:
         rng = np.random.default_rng(seed)
         keywords = {name: realise(value) for name, value in keywords.items()}
-        return NumpyHandle(KINDS[kind](rng, *map(realise, positional), **keywords))
+        return NumpyModel(KINDS[kind](rng, *map(realise, positional), **keywords))
 
-    def call(self, function: str, *args):
+    def call(self, function: str, *args: Any) -> Any:
         return getattr(functions, function)(*map(realise, args))

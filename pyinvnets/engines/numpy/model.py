@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 
+from ...arrays.checks import checked
+from ...arrays.spec import ArraySpec
 from .kernels.layout import inward, outward
 from .kernels.params import Param, Store
 from .networks.glow import BY_SAMPLE
@@ -60,7 +63,7 @@ def adjoint_mode(layer) -> Iterator[None]:
             setattr(part, switch, value)
 
 
-class NumpySlot:
+class NumpyParameter:
     """A parameter as the protocol shows it: Julia's axes, views of the engine's memory."""
 
     __slots__ = ("_param",)
@@ -91,95 +94,112 @@ class NumpySlot:
         self._param.set_grad(None if value is None else value.T)
 
 
-BY_SAMPLE_MODES = {"forward_by_sample": "forward", "forward_Y_by_sample": "forward_Y_term"}
-"""The modes of the protocol that give a log-determinant for each sample, by the layers' methods."""
-
-
-class NumpyHandle:
+class NumpyModel:
     """One network or layer on the NumPy engine."""
 
     on_gpu = False
 
     def __init__(self, layer) -> None:
-        self._layer = layer
-        names, params = zip(*walk(self._layer), strict=True)
+        self.layer = layer
+        names, params = zip(*walk(self.layer), strict=True)
         # New parameters are drawn in 32 bits; those of a reversed network keep the type that they have.
         dtypes = [p.dtype for p in params if p.dtype is not None]
         self._store = Store(list(params), dtypes[0] if dtypes else np.dtype(np.float32))
-        self.parameters = [(name, NumpySlot(p)) for name, p in zip(names, params, strict=True)]
+        self.parameters = [(name, NumpyParameter(p)) for name, p in zip(names, params, strict=True)]
 
     @property
     def dtype(self) -> np.dtype:
         return self._store.data.dtype
 
     def astype(self, dtype: np.dtype) -> None:
-        self._store = Store(self._store.params, np.dtype(dtype))
+        if dtype != self.dtype:
+            self._store = Store(self._store.params, np.dtype(dtype))
 
     @property
     def spatial(self) -> tuple[int, ...] | None:
-        spatial = self._layer.spatial
+        spatial = self.layer.spatial
         return None if spatial is None else spatial[::-1]
 
     @spatial.setter
     def spatial(self, value: tuple[int, ...] | None) -> None:
-        self._layer.spatial = None if value is None else tuple(value)[::-1]
+        self.layer.spatial = None if value is None else tuple(value)[::-1]
 
-    def call(self, mode: str, arrays: tuple) -> tuple:
+    def accept(self, name: str, array: Any, spec: ArraySpec, title: str) -> np.ndarray:
+        return checked(name, array, spec, self.dtype, title)
+
+    def place(self, array: np.ndarray) -> np.ndarray:
+        return array
+
+    def move(self, to_gpu: bool, title: str) -> None:
+        raise ValueError(
+            f'{title}: only networks of the Julia engine run on a GPU; make it with engine="julia" and write '
+            "G.load_state_dict(this.state_dict())"
+        )
+
+    def forward(self, *arrays: Any) -> tuple[Any, ...]:
+        return self._run(self.layer.forward, arrays)
+
+    def inverse(self, *arrays: Any) -> tuple[Any, ...]:
+        return self._run(self.layer.inverse, arrays)
+
+    def backward(self, *arrays: Any) -> tuple[Any, ...]:
+        if isinstance(self.layer, ResidualBlock):
+            return self._run(lambda delta, x: self.layer.backward(delta, self.layer.forward_save(x)[1]), arrays)
+        return self._run(self.layer.backward, arrays)
+
+    def forward_Y(self, Y: np.ndarray) -> tuple[Any, ...]:
+        return self._run(self.layer.forward_Y, (Y,))
+
+    def inverse_Y(self, Zy: np.ndarray) -> tuple[Any, ...]:
+        return self._run(self.layer.inverse_Y, (Zy,))
+
+    def forward_by_sample(self, *arrays: np.ndarray) -> tuple[Any, ...]:
+        return self._by_sample(self.layer.forward, arrays)
+
+    def forward_Y_by_sample(self, Y: np.ndarray) -> tuple[Any, ...]:
+        return self._by_sample(self.layer.forward_Y_term, (Y,))
+
+    def _run(self, function: Callable[..., Any], arrays: tuple[Any, ...]) -> tuple[Any, ...]:
         """Arguments and results that are no arrays (an operator, a log-determinant) pass as they are."""
         with np.errstate(all="ignore"):
-            if mode == "jacobian":
-                return self._jacobian(arrays)
-            if mode == "adjointJacobian":
-                return self._adjoint_jacobian(arrays)
-            if mode in BY_SAMPLE_MODES:
-                return self._by_sample(BY_SAMPLE_MODES[mode], arrays)
-            return self._run(mode, arrays)
+            results = function(*(inward(a) if isinstance(a, np.ndarray) else a for a in arrays))
+            if not isinstance(results, tuple):
+                results = (results,)
+            return tuple(outward(r) if isinstance(r, np.ndarray) else r for r in results)
 
-    def _run(self, mode: str, arrays: tuple) -> tuple:
-        inputs = [inward(a) if isinstance(a, np.ndarray) else a for a in arrays]
-        if mode == "backward" and isinstance(self._layer, ResidualBlock):
-            delta, x = inputs
-            results = self._layer.backward(delta, self._layer.forward_save(x)[1])
-        else:
-            results = getattr(self._layer, mode)(*inputs)
-        if not isinstance(results, tuple):
-            results = (results,)
-        return tuple(outward(r) if isinstance(r, np.ndarray) else r for r in results)
-
-    def _by_sample(self, mode: str, arrays: tuple) -> tuple:
+    def _by_sample(self, function: Callable[..., Any], arrays: tuple[np.ndarray, ...]) -> tuple[Any, ...]:
         """With a log-determinant for each sample: layers whose terms are the same for all give one."""
         token = BY_SAMPLE.set(True)
         try:
-            *results, terms = self._run(mode, arrays)
+            *results, terms = self._run(function, arrays)
         finally:
             BY_SAMPLE.reset(token)
         return *results, np.full(arrays[0].shape[-1], terms, np.float64)
 
-    def _jacobian(self, arrays: tuple) -> tuple:
-        """The arrays' tangents, a list of the parameters' tangents, and the arrays."""
-        half = len(arrays) // 2
-        for param, tangent in zip(self._store.params, arrays[half], strict=True):
+    def jacobian(
+        self, tangents: tuple[np.ndarray, ...], directions: list[np.ndarray], arrays: tuple[np.ndarray, ...]
+    ) -> tuple[Any, ...]:
+        for param, tangent in zip(self._store.params, directions, strict=True):
             param.tangent = tangent.T
         try:
-            return self._run("jacobian", (*arrays[:half], *arrays[half + 1 :]))
+            return self._run(self.layer.jacobian, (*tangents, *arrays))
         finally:
             for param in self._store.params:
                 param.tangent = None
 
-    def _adjoint_jacobian(self, arrays: tuple) -> tuple:
-        """`backward` without log-determinants, its gradients given as a list and the network's left as they were."""
-        slots = [slot for _, slot in self.parameters]
-        before = [None if slot.grad is None else slot.grad.copy() for slot in slots]
+    def adjoint_jacobian(self, *arrays: np.ndarray) -> tuple[tuple[Any, ...], list[np.ndarray]]:
+        """`backward` without log-determinants, whose gradients leave the network's own as they were."""
+        stored = [parameter for _, parameter in self.parameters]
+        before = [None if p.grad is None else p.grad.copy() for p in stored]
         self.clear_grad()
         try:
-            with adjoint_mode(self._layer):
-                results = self._run("backward", arrays)
-            gradients = [slot.grad.copy(order="F") for slot in slots]
+            with adjoint_mode(self.layer):
+                results = self.backward(*arrays)
+            gradients = [p.grad.copy(order="F") for p in stored]
         finally:
-            for slot, grad in zip(slots, before, strict=True):
-                slot.grad = grad
-        half = len(arrays) // 2
-        return (*results[:half], gradients, *results[half:])
+            for p, grad in zip(stored, before, strict=True):
+                p.grad = grad
+        return results, gradients
 
     def clear_grad(self) -> None:
         for p in self._store.params:

@@ -6,13 +6,13 @@ import itertools
 import math
 from typing import Any
 
-from ...arrays.spec import Space
+from ...arrays.spec import ArraySpec
 from ...functions.activations import ActivationFunction, LeakyReLUlayer, ReLUlayer
-from ...functions.squeezers import ShuffleLayer, Squeezer
+from ...functions.squeezers import Squeezer
 
 
 def counts(owner: str, least: int = 1, **values: Any) -> None:
-    """Raise unless every value is an integer of at least `least`."""
+    """Raise unless every value is an integer and at least `least`."""
     for name, value in values.items():
         if isinstance(value, bool) or not isinstance(value, int):
             raise TypeError(f"{owner}: {name} must be an integer, got {value!r}")
@@ -32,7 +32,7 @@ def spatial_axes(owner: str, ndims: Any) -> None:
 
 
 def block(owner: str, k1: Any, k2: Any, p1: Any, p2: Any, s1: Any, s2: Any) -> None:
-    """The kernels of a residual block: the second convolution has a skip around it, so it must keep the size."""
+    """Check a residual block's kernels. The second convolution has a skip around it, so it must keep the image size."""
     counts(owner, k1=k1, k2=k2, s1=s1, s2=s2)
     counts(owner, 0, p1=p1, p2=p2)
     if s2 != 1 or 2 * p2 != k2 - 1:
@@ -45,7 +45,7 @@ def block(owner: str, k1: Any, k2: Any, p1: Any, p2: Any, s1: Any, s2: Any) -> N
 
 
 def scale_activation(owner: str, activation: Any) -> None:
-    """The scale of a coupling layer must stay away from zero, where its block's last ReLU often is."""
+    """Check that a coupling layer's scale stays away from zero, which the last ReLU of its block often gives."""
     if not isinstance(activation, ActivationFunction):
         raise TypeError(f"{owner}: activation must be one such as SigmoidLayer(), got {activation!r}")
     if not activation.positive:
@@ -56,7 +56,7 @@ def scale_activation(owner: str, activation: Any) -> None:
 
 
 def block_activation(owner: str, activation: Any) -> None:
-    """Upstream takes the gradient of a block's activation from its input, which is right for these two only."""
+    """Check a block's activation. Upstream takes its gradient from the input, which is right for these two only."""
     if not isinstance(activation, (ReLUlayer, LeakyReLUlayer)):
         raise ValueError(
             f"{owner}: a residual block's activation must be ReLUlayer() or LeakyReLUlayer(), got {activation!r}"
@@ -69,7 +69,7 @@ def squeezing(owner: str, squeezer: Any) -> None:
 
 
 def smallest_size(k1: int, p1: int) -> int:
-    """The smallest spatial size that a block's first kernel fits on."""
+    """The smallest spatial size that the first kernel of a block fits on."""
     return max(1, k1 - 2 * p1)
 
 
@@ -81,7 +81,7 @@ def dense(owner: str, dense: bool, nx: Any) -> None:
 
 
 def power_of_two(owner: str, n_in: Any, least: int) -> None:
-    """HINT halves the channels until few are left."""
+    """Check that the channels can be halved again and again, as HINT does."""
     counts(owner, least, n_in=n_in)
     if n_in & (n_in - 1):
         raise ValueError(
@@ -96,18 +96,13 @@ def even(owner: str, **values: Any) -> None:
             raise ValueError(f"{owner}: {name} must be even, got {value}")
 
 
-def deep_hint_on_a_line(n_in: int, ndims: int) -> str | None:
-    """Upstream's HINT does not go deeper in `forward` on one spatial axis, but does in `inverse`."""
-    return "HINT with ndims=1 and more than four channels" if ndims == 1 and n_in > 4 else None
-
-
 def permutation(owner: str, permute: Any) -> None:
     if permute not in ("none", "lower", "both", "full"):
         raise ValueError(f'{owner}: permute must be "none", "lower", "both" or "full", got {permute!r}')
 
 
 def architecture(owner: str, layers: Any, n_in: int, ndims: int) -> tuple[tuple[int, int], ...]:
-    """The layers of a hyperbolic network, `(action, n_hidden)` each."""
+    """The checked layers of a hyperbolic network, each a pair `(action, n_hidden)`."""
     try:
         layers = tuple((action, n_hidden) for action, n_hidden in layers)
     except (TypeError, ValueError):
@@ -117,11 +112,18 @@ def architecture(owner: str, layers: Any, n_in: int, ndims: int) -> tuple[tuple[
     for action, n_hidden in layers:
         hyperbolic_action(owner, action, n_in, ndims)
         counts(owner, n_hidden=n_hidden)
-        n_in = hyperbolic_channels(n_in, action, ndims)
+        n_in = channels_after(n_in, action, ndims)
     return layers
 
 
-def hyperbolic_channels(n_in: int, action: int, ndims: int) -> int:
+def channels_after(n_in: int, action: int, ndims: int) -> int:
+    """The channels after a hyperbolic layer.
+
+    Raises:
+        ValueError: no layer takes this action or number of axes.
+    """
+    if action not in (-1, 0, 1) or ndims not in (1, 2, 3):
+        raise ValueError(f"action must be -1, 0 or 1, and ndims 1, 2 or 3, got {action!r} and {ndims!r}")
     return {-1: n_in << ndims, 0: n_in, 1: n_in >> ndims}[action]
 
 
@@ -140,22 +142,16 @@ def step_size(owner: str, alpha: Any) -> None:
         raise ValueError(f"{owner}: alpha must be a finite number, got {alpha!r}")
 
 
-def hyperbolic_spaces(n_in: int, actions: list[int], smallest: int, ndims: int) -> tuple[Space, Space]:
-    """The data and the latent of hyperbolic layers in turn, each of which halves images, keeps or doubles them."""
+def hyperbolic_spaces(n_in: int, actions: list[int], smallest: int, ndims: int) -> tuple[ArraySpec, ArraySpec]:
+    """The specifications of data and latent of hyperbolic layers, each of which halves, keeps or doubles images."""
     halvings = list(itertools.accumulate(-action for action in actions))
     most, last = max(0, *halvings), halvings[-1]
     n_out = n_in
     for action in actions:
-        n_out = hyperbolic_channels(n_out, action, ndims)
+        n_out = channels_after(n_out, action, ndims)
 
-    def space(channels: int, done: int) -> Space:
+    def space(channels: int, done: int) -> ArraySpec:
         minimum = max(math.ceil(smallest * 2.0 ** (h - done)) for h in halvings)
-        return Space(channels, ndims, multiple=2 ** (most - done), minimum=minimum)
+        return ArraySpec(channels, ndims, multiple=2 ** (most - done), minimum=minimum)
 
     return space(n_in, 0), space(n_out, last)
-
-
-def squeeze_on_a_line(squeezer: Squeezer, ndims: int, splits: bool) -> str | None:
-    """What upstream cannot do: on one spatial axis only two of its squeezes work."""
-    works = isinstance(squeezer, ShuffleLayer) and squeezer.pattern != "patch"
-    return f"{squeezer!r} with ndims=1" if splits and ndims == 1 and not works else None

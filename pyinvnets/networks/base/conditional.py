@@ -2,18 +2,136 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
 from ...arrays.latents import Array
-from ...arrays.spec import Space
-from .density import _batches, _check_number, _check_tracked, _count, _generator, _log_prob, _part, _sample
-from .layer import Invertible
+from ...arrays.spec import ArraySpec
+from . import density
+from .layer import Layer
 
 
-class ConditionalDensity:
-    """The density of data given a condition. In `SummarizedNet` the condition is the data that is summarised."""
+class ConditionalFlow(Layer):
+    """A network or layer over `X` that a condition `C` steers: a density of `X` given `C`."""
+
+    returns_condition: ClassVar[bool] = True
+    """Whether `forward` returns the condition, transformed, as `inverse` and `backward` then take it."""
+
+    def _create(
+        self,
+        engine: str | None,
+        seed: int | None,
+        data: ArraySpec,
+        condition: ArraySpec,
+        latent_condition: ArraySpec | None = None,
+        **more: Any,
+    ) -> None:
+        """Make the model; `more` goes to the signature."""
+        conditions = {"condition": condition, "latent_condition": latent_condition or condition}
+        self._open(engine, seed, self._described({"X": data}, {"Z": data}, **conditions, **more))
+
+    def _check_together(
+        self, title: str, names: tuple[str, ...], specs: tuple[ArraySpec, ...], inputs: tuple[Array, ...]
+    ) -> None:
+        super()._check_together(title, names, specs, inputs)
+        first, condition = inputs[0], inputs[-1]
+        expected = first.shape[:-2]
+        if specs[-1] is self.signature.latent_condition:
+            expected = self.latent_condition_size(expected)
+        if condition.shape[:-2] != expected:
+            raise ValueError(
+                f"{title}: {names[-1]} must have spatial sizes {expected}, for {names[0]} of shape {first.shape}, got "
+                f"shape {condition.shape}"
+            )
+
+    def latent_condition_size(self, spatial: tuple[int, ...]) -> tuple[int, ...]:
+        """The size of the condition's images as `inverse` takes them, for images of this size."""
+        return spatial
+
+    def input_shapes(self, shape: tuple[int, ...]) -> dict[str, tuple[int, ...] | None]:
+        return {"X": shape, "C": (*shape[:-2], self.signature.condition.channels, shape[-1])}
+
+    # Propagation
+
+    def forward(self, X: np.ndarray, C: np.ndarray) -> tuple[Any, ...] | np.ndarray:
+        """From data to latent, given the condition.
+
+        Args:
+            X: data, shape `(nx, [ny, [nz,]] n_in, n_samples)`, of the network's dtype.
+            C: condition, shape `(nx, [ny, [nz,]] n_cond, n_samples)`, a condition for each sample.
+
+        Returns:
+            See the class.
+
+        Raises:
+            TypeError: an array is not of the network's dtype.
+            ValueError: a wrong shape, or ActNorm cannot be initialised. The network is unchanged.
+        """
+        return self._run("forward", (self.signature.data, self.signature.condition), X=X, C=C)
+
+    def inverse(self, Z: np.ndarray, C: np.ndarray) -> np.ndarray:
+        """From latent to data.
+
+        Args:
+            Z: latent, as `forward` returns it.
+            C: for a network the condition *as `forward` returns it*, for a layer the condition.
+
+        Returns:
+            The data `X`.
+
+        Raises:
+            TypeError, ValueError: as `forward`; ValueError also where ActNorm was never initialised.
+        """
+        return self._run("inverse", (self.signature.latent, self.signature.latent_condition), Z=Z, C=C)
+
+    def backward(self, dZ: np.ndarray, Z: np.ndarray, C: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Set every parameter's gradient, recomputing the states from the output `Z` by inversion.
+
+        The gradient is that of `f(Z) - lgdet` where the log-determinant is tracked, else of `f(Z)`.
+
+        Args:
+            dZ: gradient of `f`, of Z's shape.
+            Z: what `forward` returned.
+            C: the condition as `inverse` takes it.
+
+        Returns:
+            `(dX, X, dC)`: the gradient with respect to X, X recomputed, and the gradient with respect to the
+            condition given to `forward`.
+
+        Raises:
+            TypeError, ValueError: as `inverse`.
+        """
+        latent = self.signature.latent
+        return self._run("backward", (latent, latent, self.signature.latent_condition), dZ=dZ, Z=Z, C=C)
+
+    def forward_by_sample(self, X: np.ndarray, C: np.ndarray) -> tuple[np.ndarray, ...]:
+        """`forward`, with the log-determinant of each sample.
+
+        Returns:
+            What `forward` returns, with `lgdets` in place of `lgdet`: shape `(n_samples,)`, float64, whatever the
+            network's dtype.
+
+        Raises:
+            TypeError, ValueError: as `forward`; ValueError also where ActNorm was never initialised, or the layer
+                keeps no log-determinant.
+        """
+        title, specs = f"{self.title}.forward_by_sample", (self.signature.data, self.signature.condition)
+        density.check_tracked(self, title)
+        return density.by_each_sample(self, title, self.checked(title, specs, {"X": X, "C": C}))
+
+    def pull_back(
+        self, cotangents: tuple[Array, ...], latents: tuple[Array, ...], condition: tuple[Array, ...], inputs: tuple
+    ) -> tuple[Array, ...]:
+        """`backward` for any kind of network: the gradients of `inputs`, from those of the latents.
+
+        Args:
+            condition: what `forward` made of it; empty where `forward` does not return it.
+        """
+        dX, _, dC = self.backward(*cotangents, *latents, *(condition or inputs[1:]))
+        return dX, dC
+
+    # Density
 
     def log_prob(self, X: np.ndarray, C: np.ndarray, *, batch_size: int | None = None) -> np.ndarray:
         """Log-density of each sample given its condition, in nats, the Gaussian's constant included.
@@ -31,12 +149,11 @@ class ConditionalDensity:
             ValueError: a wrong shape, a layer that keeps no log-determinant (`logdet=False`), or ActNorm was never
                 initialised.
         """
-        title = f"{self._title}.log_prob"
-        _check_tracked(self, title)
-        X = self._checked_one("X", X, self._data, title)
-        C = self._checked_one("C", C, self._condition, title)
-        self._check_together(title, ("X", "C"), (self._data, self._condition), (X, _for_each(C, X.shape[-1])))
-        return _log_prob(self, title, (X, C), batch_size)
+        title, specs = f"{self.title}.log_prob", (self.signature.data, self.signature.condition)
+        density.check_tracked(self, title)
+        X, C = (self._accepted(name, a, spec, title) for name, a, spec in zip("XC", (X, C), specs, strict=True))
+        self._check_together(title, ("X", "C"), specs, (X, density.for_each(C, X.shape[-1])))
+        return density.log_prob(self, title, (X, C), batch_size)
 
     def sample(self, n: int, C: np.ndarray, *, seed: int | None = None, batch_size: int | None = None) -> np.ndarray:
         """Samples given the condition: `inverse` of Gaussian noise.
@@ -54,7 +171,7 @@ class ConditionalDensity:
             TypeError: C is not an array of the network's dtype.
             ValueError: an argument is out of range, C has the wrong shape, or ActNorm was never initialised.
         """
-        return self._samples(f"{self._title}.sample", n, C, seed, batch_size)[0]
+        return self._samples(f"{self.title}.sample", n, C, seed, batch_size)[0]
 
     def sample_and_log_prob(
         self, n: int, C: np.ndarray, *, seed: int | None = None, batch_size: int | None = None
@@ -64,115 +181,43 @@ class ConditionalDensity:
         Raises:
             TypeError, ValueError: as `sample` and `log_prob`.
         """
-        title = f"{self._title}.sample_and_log_prob"
-        _check_tracked(self, title)
+        title = f"{self.title}.sample_and_log_prob"
+        density.check_tracked(self, title)
         X, C = self._samples(title, n, C, seed, batch_size)
-        return X, _log_prob(self, title, (X, C), batch_size)
+        return X, density.log_prob(self, title, (X, C), batch_size)
 
     def _samples(
         self, title: str, n: int, C: np.ndarray, seed: int | None, batch_size: int | None
-    ) -> tuple[np.ndarray, np.ndarray]:
+    ) -> tuple[Array, Array]:
         """The samples, and `C` as it was checked."""
-        n, rng = _count(title, "n", n), _generator(title, seed)
-        parts = _batches(title, n, batch_size)
-        C = self._checked_one("C", C, self._condition, title)
-        spatial, channels = C.shape[:-2], self._data.channels
-        if not self._data.holds((*spatial, channels, 1)):
-            raise ValueError(f"{title}: C must belong to data of {self._data.describe()}, got shape {C.shape}")
-        _check_number(title, "C", C, n)
-        self._check_initialised(title)
-        once = self._inverse_condition(title, C) if C.shape[-1] == 1 else None
+        n, rng = density.count(title, "n", n), density.generator(title, seed)
+        parts = density.batches(title, n, batch_size)
+        data = self.signature.data
+        C = self._accepted("C", C, self.signature.condition, title)
+        spatial = C.shape[:-2]
+        if not data.holds((*spatial, data.channels, 1)):
+            raise ValueError(f"{title}: C must belong to data of {data.describe()}, got shape {C.shape}")
+        density.check_number(title, "C", C, n)
+        self.check_initialised(title)
+        once = self.condition_for_inverse(C) if C.shape[-1] == 1 else None
 
-        def condition(part: slice) -> tuple[np.ndarray]:
-            return (self._inverse_condition(title, C[..., part]) if once is None else _part(once, part, n),)
+        def condition(part: slice) -> tuple[Array, ...]:
+            of_part = self.condition_for_inverse(C[..., part]) if once is None else density.part_of(once, part, n)
+            return (of_part,)
 
-        return *_sample(self, title, n, spatial, rng, parts, 1, condition), C
+        return *density.inverted(self, title, n, spatial, rng, parts, 1, condition), C
 
-    def _inverse_condition(self, title: str, C: np.ndarray) -> np.ndarray:
-        """The condition as `inverse` takes it: for a network, what `forward` makes of it with any data."""
-        if not self._transforms_condition:
-            return C
-        X = self._placed(np.zeros((*C.shape[:-2], self._data.channels, C.shape[-1]), self._dtype, order="F"))
-        return self._forward_by_sample(title, (X, C))[1]
-
-
-def _for_each(C: Array, samples: int) -> Array:
-    """What has the shape of a condition for each sample, which is all that is checked."""
-    return np.broadcast_to(np.float32(0), (*C.shape[:-1], samples)) if C.shape[-1] == 1 else C
-
-
-class Conditional(ConditionalDensity, Invertible):
-    """A network or layer over `X` that a condition `C` steers."""
-
-    _scales = 0
-    """How many times `forward` halves the condition, while the latent keeps the data's shape."""
-    _transforms_condition = True
-    """Whether `inverse` takes the condition as `forward` returns it."""
-
-    def _create_conditional(
-        self, engine: str | None, seed: int | None, data: Space, n_cond: int, *, only_numpy: str | None = None
-    ) -> None:
-        self._condition = Space(n_cond, data.ndims)
-        self._latent_condition = Space(n_cond << (self._scales * data.ndims), data.ndims)
-        self._create(engine, seed, data, only_numpy=only_numpy)
-
-    def _check_together(self, title, names, spaces, inputs) -> None:
-        super()._check_together(title, names, spaces, inputs)
-        halvings = self._scales if spaces[-1] is self._latent_condition else 0
-        first, condition = inputs[0], inputs[-1]
-        expected = tuple(n >> halvings for n in first.shape[:-2])
-        if condition.shape[:-2] != expected:
-            raise ValueError(
-                f"{title}: {names[-1]} must have spatial sizes {expected}, for {names[0]} of shape {first.shape}, got "
-                f"shape {condition.shape}"
-            )
-
-    def forward(self, X: np.ndarray, C: np.ndarray) -> Any:
-        """From data to latent, given the condition.
-
-        Args:
-            X: data, shape `(nx, [ny, [nz,]] n_in, n_samples)`, of the network's dtype.
-            C: condition, shape `(nx, [ny, [nz,]] n_cond, n_samples)`, a condition for each sample.
-
-        Returns:
-            See the class.
-
-        Raises:
-            TypeError: an array is not of the network's dtype.
-            ValueError: a wrong shape, or ActNorm cannot be initialised. The network is unchanged.
-        """
-        return self._run("forward", (self._data, self._condition), X=X, C=C)
-
-    def inverse(self, Z: np.ndarray, C: np.ndarray) -> np.ndarray:
-        """From latent to data.
-
-        Args:
-            Z: latent, as `forward` returns it.
-            C: for a network the condition *as `forward` returns it*, for a layer the condition.
-
-        Returns:
-            The data `X`.
+    def condition_for_inverse(self, C: Array) -> Array:
+        """The condition as `inverse` takes it, from that which `forward` takes: for a network, what `forward` makes of
+        it with any data.
 
         Raises:
             TypeError, ValueError: as `forward`; ValueError also where ActNorm was never initialised.
         """
-        return self._run("inverse", (self._latent, self._latent_condition), Z=Z, C=C)
-
-    def backward(self, dZ: np.ndarray, Z: np.ndarray, C: np.ndarray) -> tuple:
-        """Set every parameter's gradient, recomputing the states from the output `Z` by inversion.
-
-        The gradient is that of `f(Z) - lgdet` where the log-determinant is tracked, else of `f(Z)`.
-
-        Args:
-            dZ: gradient of `f`, of Z's shape.
-            Z: what `forward` returned.
-            C: the condition as `inverse` takes it.
-
-        Returns:
-            `(dX, X, dC)`: the gradient with respect to X, X recomputed, and the gradient with respect to the
-            condition given to `forward`.
-
-        Raises:
-            TypeError, ValueError: as `inverse`.
-        """
-        return self._run("backward", (self._latent, self._latent, self._latent_condition), dZ=dZ, Z=Z, C=C)
+        title = f"{self.title}.condition_for_inverse"
+        C = self._accepted("C", C, self.signature.condition, title)
+        if not self.returns_condition:
+            return C
+        X = self.place(np.zeros((*C.shape[:-2], self.signature.data.channels, C.shape[-1]), self.dtype, order="F"))
+        self.check_initialised(title)
+        return self.propagate("forward_by_sample", title, (X, C))[1]

@@ -1,190 +1,210 @@
-"""What every network and layer has in common: its constructor's arguments, its engine, checks, parameters, state."""
+"""What every layer and network has in common: its constructor's arguments, its engine, checks, parameters, state."""
 
 from __future__ import annotations
 
-import functools
 import inspect
-from typing import TYPE_CHECKING, Any, ClassVar
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 
-from ...arrays.checks import checked, checked_on_gpu
-from ...arrays.spec import DTYPES, Space
-from ...engines.choice import get_engine
-from ...engines.julia.device_array import DeviceArray
-from ...engines.julia.gpu import ON_THE_CPU, check_movable, cpu, gpu
-from ...engines.protocol import Handle
+from ...arrays.cuda_interface import to_numpy
+from ...arrays.latents import Array
+from ...arrays.spec import DTYPES, ArraySpec
+from ...engines import get_engine
+from ...engines.protocol import Engine, Model
 from ...functions.squeezers import WaveletLayer
+from .declaration import ENGINE_ARGUMENTS, constructor_of, recording, takes
 from .parameters import Parameter, load_state
+from .signature import Signature
+from .summary import Step, Summary, summarise
 
-if TYPE_CHECKING:
-    from .summary import Summary
+L = TypeVar("L", bound="Layer")
+
+KINDS: dict[str, type[Layer]] = {}
+"""Every declared layer and network by its name, those of users included."""
+
+ON_THE_CPU = "upstream squeezes it by Wavelets.jl, which computes on the CPU; leave it there"
 
 
-_ENGINE_ARGUMENTS = ("engine", "seed")
+class Layer:
+    """A layer or network of InvertibleNetworks.jl on one engine. It need not be invertible.
 
+    A subclass declares its constructor by an ordinary `__init__`, which ends with `self._create(...)`. One that names
+    upstream's source file in `upstream` is a kind of its own, for which each engine has its arithmetic; the arguments
+    of its constructor (all but `engine` and `seed`) go to the engine as they are. Any other subclass is computed as the
+    kind that it inherits from.
 
-class Invertible:
-    """A network or layer of InvertibleNetworks.jl on one engine.
-
-    A subclass declares its constructor by an ordinary `__init__`, whose arguments (all but `engine` and `seed`) go
-    to the engine as they are, and ends it with `self._create(...)`.
+    Attributes:
+        arguments: what the network was made with, but for `engine` and `seed`.
+        engine: the name of its engine.
+        signature: what it takes, what it gives, and what it can do.
+        model: the network in the engine's memory.
     """
 
     arguments: dict[str, Any]
+    engine: str
+    signature: Signature
+    model: Model
+    kind: ClassVar[str]
+    """The name that the engines know it by."""
     upstream: ClassVar[str]
     """Upstream's source file."""
     _keeps_volume: ClassVar[bool] = False
-    """Whether the log-determinant is zero, whatever `forward` returns for it."""
-    _lanes: ClassVar[int] = 1
-    """How many arrays make a sample."""
-    _splits: int = 0
-    """How many times half of a sample's elements leave for the latent, which then holds part after part."""
+    _not_invertible: ClassVar[str | None] = None
+    """Why it has no inverse, and so no density, where it has none."""
+    _no_gpu: ClassVar[str | None] = None
 
-    def __new__(cls, *args: Any, **kwargs: Any) -> Invertible:
-        self = super().__new__(cls)
-        signature = cls._signature()
-        try:
-            bound = signature.bind(*args, **kwargs)
-        except TypeError as error:
-            raise TypeError(f"{cls.__name__}: {error}; expected {cls.__name__}{signature}") from None
-        bound.apply_defaults()
-        self.arguments = {k: v for k, v in bound.arguments.items() if k not in _ENGINE_ARGUMENTS}
-        return self
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        if "upstream" in vars(cls):
+            cls.kind = cls.__name__
+        if "__init__" in vars(cls):
+            cls.__init__ = recording(cls.__init__, cls)  # type: ignore[method-assign]
+        if hasattr(cls, "upstream") and not cls.__name__.startswith("_"):
+            KINDS[cls.__name__] = cls
 
     @classmethod
-    @functools.cache
-    def _signature(cls) -> inspect.Signature:
-        signature = inspect.signature(cls.__init__)
-        own = list(signature.parameters.values())[1:]
-        bare = [p.replace(annotation=inspect.Parameter.empty) for p in own]
-        return inspect.Signature(bare)
+    def constructor(cls) -> inspect.Signature:
+        """The signature of the constructor, without annotations."""
+        return constructor_of(cls)
 
-    def _create(
-        self,
-        engine: str | None,
-        seed: int | None,
-        data: Space,
-        latent: Space | None = None,
-        *,
-        only_numpy: str | None = None,
-    ) -> None:
-        """Make the handle. `only_numpy` says for which arguments upstream fails, where these are among them."""
-        if seed is not None and not (isinstance(seed, int) and seed >= 0):
-            raise ValueError(f"{self._title}: seed must be a non-negative integer or None, got {seed!r}")
+    @classmethod
+    def make(cls, arguments: Mapping[str, Any], engine: str | None, seed: int | None = None) -> Layer:
+        """A new network from its `arguments`; one that is made of networks has its engine and weights from them."""
+        given = {"engine": engine, "seed": seed}
+        return cls(**arguments, **{name: given[name] for name in takes(cls) if name in given})
+
+    def _open(self, engine: str | None, seed: int | None, signature: Signature) -> None:
+        """Make the model on an engine."""
+        if seed is not None and not (isinstance(seed, (int, np.integer)) and seed >= 0):
+            raise ValueError(f"{self.title}: seed must be a non-negative integer or None, got {seed!r}")
         chosen = get_engine(engine)
-        if only_numpy and chosen.name == "julia":
-            raise ValueError(f'{self._title}: InvertibleNetworks.jl 2.3.1 cannot do {only_numpy}; write engine="numpy"')
-        self._adopt(
-            chosen.name, chosen.create(type(self).__name__, *self._positional_and_keywords(), seed), data, latent
-        )
+        reason = chosen.supports(self.kind, self._declared)
+        if reason:
+            raise ValueError(f"{self.title}: {reason}")
+        positional, keywords = self._positional_and_keywords()
+        self._adopt(chosen, chosen.create(self.kind, positional, keywords, seed), signature)
 
-    def _adopt(self, engine: str, handle: Handle, data: Space, latent: Space | None = None) -> None:
-        self.engine: str = engine
-        self._data, self._latent = data, latent or data
-        self._handle = handle
+    def _adopt(self, engine: Engine, model: Model, signature: Signature) -> None:
+        self.engine, self.model, self.signature = engine.name, model, signature
         self._spatial: tuple[int, ...] | None = None
-        self._dtype = np.dtype(self._handle.dtype)
-        self._parameters = [Parameter(name, slot, self, i) for i, (name, slot) in enumerate(self._handle.parameters)]
-        self._lazy = [p for p in self._parameters if p.data is None]
-        self._lazy_names = {p.name for p in self._lazy}
+        self._parameters = [Parameter(name, stored, self, i) for i, (name, stored) in enumerate(model.parameters)]
+        self._lazy = [p for p in self._parameters if p.lazy]
         self._uninitialised = bool(self._lazy)
 
-    def _positional_and_keywords(self) -> tuple[tuple, dict[str, Any]]:
-        """The arguments as upstream's constructor takes them: what is keyword-only here is a keyword there."""
-        kinds = self._signature().parameters
-        keyword = {name for name in self.arguments if kinds[name].kind is inspect.Parameter.KEYWORD_ONLY}
-        positional = tuple(value for name, value in self.arguments.items() if name not in keyword)
-        return positional, {name: self.arguments[name] for name in self.arguments if name in keyword}
+    def _described(
+        self,
+        inputs: Mapping[str, ArraySpec],
+        latents: Mapping[str, ArraySpec],
+        *,
+        logdet: bool | None = None,
+        **more: Any,
+    ) -> Signature:
+        """The signature, with what the class and the constructor's arguments say of it."""
+        tracked = self._declared.get("logdet", False) if logdet is None else logdet
+        no_density = self._not_invertible
+        if no_density is None and not (tracked or self._keeps_volume):
+            no_density = "it keeps no log-determinant; make it with logdet=True"
+        data, latent = next(iter(inputs.values())), next(iter(latents.values()))
+        wavelets = ON_THE_CPU if isinstance(self._declared.get("squeezer"), WaveletLayer) else None
+        return Signature(
+            dict(inputs),
+            dict(latents),
+            logdet=tracked,
+            keeps_volume=self._keeps_volume,
+            invertible=self._not_invertible is None,
+            **{
+                "images": latent if data.vector else data,
+                "no_density": no_density,
+                "no_gpu": self._no_gpu or wavelets,
+            }
+            | more,
+        )
 
-    @classmethod
-    def _make(cls, arguments: dict[str, Any], engine: str | None) -> Invertible:
-        """A new network from `arguments`; one that is made of networks has its engine from them."""
-        keywords = {"engine": engine} if "engine" in cls._signature().parameters else {}
-        return cls(**arguments, **keywords)
+    def _positional_and_keywords(self) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """The arguments as upstream's constructor takes them: what is keyword-only here is a keyword there."""
+        kinds = KINDS[self.kind].constructor().parameters
+        keyword = {name for name in self._declared if kinds[name].kind is inspect.Parameter.KEYWORD_ONLY}
+        positional = tuple(value for name, value in self._declared.items() if name not in keyword)
+        return positional, {name: value for name, value in self._declared.items() if name in keyword}
 
     # Propagation
 
-    def _run(self, mode: str, spaces: tuple[Space, ...], **arrays: np.ndarray) -> Any:
-        title = f"{self._title}.{mode}"
-        results = self._call(mode, title, self._checked(title, spaces, arrays))
+    def _run(self, method: str, specs: tuple[ArraySpec, ...], **arrays: Any) -> Any:
+        title = f"{self.title}.{method}"
+        results = self.propagate(method, title, self.checked(title, specs, arrays))
         return results[0] if len(results) == 1 else results
 
-    def _checked(self, title: str, spaces: tuple[Space, ...], arrays: dict[str, np.ndarray]) -> tuple[np.ndarray, ...]:
+    def checked(self, title: str, specs: tuple[ArraySpec, ...], arrays: Mapping[str, Any]) -> tuple[Array, ...]:
+        """The arrays, by their names, as the engine takes them.
+
+        Raises:
+            TypeError, ValueError: one is not as its specification says, or they do not belong together; `title` and
+                its name are in the message.
+        """
         inputs = tuple(
-            self._checked_one(name, array, space, title)
-            for (name, array), space in zip(arrays.items(), spaces, strict=True)
+            self._accepted(name, array, spec, title) for (name, array), spec in zip(arrays.items(), specs, strict=True)
         )
-        self._check_together(title, tuple(arrays), spaces, inputs)
+        self._check_together(title, tuple(arrays), specs, inputs)
         return inputs
 
-    def _checked_one(self, name: str, array: object, space: Space, title: str) -> np.ndarray | DeviceArray:
-        check = checked_on_gpu if self._handle.on_gpu else checked
-        return check(name, array, space, self._dtype, title)
+    def _accepted(self, name: str, array: Any, spec: ArraySpec, title: str) -> Array:
+        return self.model.accept(name, array, spec, title)
 
-    def _placed(self, array: np.ndarray | DeviceArray) -> np.ndarray | DeviceArray:
-        """An array where the network is."""
-        return gpu(array) if self._handle.on_gpu else array
+    def place(self, array: Array) -> Array:
+        """An array where the network is: on the GPU, or in NumPy's memory."""
+        return self.model.place(array)
 
-    def _call(self, mode: str, title: str, inputs: tuple) -> tuple:
+    def propagate(self, method: str, title: str, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
+        """Run a method of the model on checked arrays; `title` is for messages."""
         if self._uninitialised:
-            self._parameters_changed()
-        if self._uninitialised:
-            results = self._initialise(mode, title, inputs)
-        else:
-            results = self._handle.call(mode, inputs)
-        if mode in ("forward", "forward_by_sample"):
+            self.parameters_changed()
+        function = getattr(self.model, method)
+        results = self._initialise(method, function, title, inputs) if self._uninitialised else function(*inputs)
+        if method in ("forward", "forward_by_sample"):
             self._spatial = inputs[0].shape[:-2]
         return results
 
-    def _forward_by_sample(self, title: str, inputs: tuple[np.ndarray, ...]) -> tuple[np.ndarray, ...]:
-        """The arrays of `forward`, and the log-determinant of each sample, shape `(n_samples,)`, float64."""
-        if not self._keeps_volume:
-            return self._call("forward_by_sample", title, inputs)
-        outputs = [result for result in self._call("forward", title, inputs) if not isinstance(result, float)]
-        return *outputs, self._placed(np.zeros(inputs[0].shape[-1]))
-
-    @property
-    def _no_density(self) -> str | None:
-        """Why `log_prob` cannot be computed, where it cannot."""
-        if self._keeps_volume or self.arguments.get("logdet", True):
-            return None
-        return "it keeps no log-determinant; make it with logdet=True"
-
-    def _check_together(self, title: str, names, spaces, inputs) -> None:
+    def _check_together(
+        self, title: str, names: tuple[str, ...], specs: tuple[ArraySpec, ...], inputs: tuple[Array, ...]
+    ) -> None:
         first = inputs[0]
-        for name, space, array in zip(names[1:], spaces[1:], inputs[1:], strict=True):
-            same = array.shape == first.shape if space is spaces[0] else array.shape[-1] == first.shape[-1]
+        for name, spec, array in zip(names[1:], specs[1:], inputs[1:], strict=True):
+            same = array.shape == first.shape if spec is specs[0] else array.shape[-1] == first.shape[-1]
             if not same:
                 raise ValueError(
                     f"{title}: {names[0]} and {name} must belong to the same batch, got shapes {first.shape} and "
                     f"{array.shape}"
                 )
-        if spaces[0].vector:
-            self._check_vector(title, names[0], first, spaces[0])
+        if specs[0].vector:
+            self.check_vector(title, names[0], first.shape[0], specs[0])
 
-    def _check_vector(self, title: str, name: str, array: np.ndarray, space: Space) -> None:
-        spatial = self._handle.spatial
+    def check_vector(self, title: str, name: str, size: int, spec: ArraySpec) -> None:
+        """Raise ValueError where a flat vector of this size does not hold whole samples."""
+        spatial = self.model.spatial
         if spatial is None:
             raise ValueError(
                 f"{title}: {name} is a flat vector, and the image size it belongs to is not known yet; call "
                 "forward first, or set spatial, such as G.spatial = (64, 64)"
             )
-        size = int(np.prod(spatial)) * space.channels
-        if array.size % size:
+        of_sample = int(np.prod(spatial)) * spec.channels
+        if size % of_sample:
             raise ValueError(
-                f"{title}: {name} must have a multiple of {size} elements, the size of a sample of spatial size "
-                f"{spatial}, got {array.size}"
+                f"{title}: {name} must have a multiple of {of_sample} elements, the size of a sample of spatial size "
+                f"{spatial}, got {size}"
             )
 
-    def _initialise(self, mode: str, title: str, inputs: tuple[np.ndarray, ...]) -> tuple:
+    def _initialise(
+        self, method: str, function: Callable[..., tuple[Any, ...]], title: str, inputs: tuple[Any, ...]
+    ) -> tuple[Any, ...]:
         """Run the first `forward`, which sets ActNorm; leave the network as it was if that fails."""
-        if mode not in self._initialising_modes:
-            self._check_initialised(title)
+        if method != "forward":
+            self.check_initialised(title)
         pending = [p for p in self._lazy if p.data is None]
-        spatial = self._handle.spatial if self._latent.vector else None
+        spatial = self.model.spatial if self.signature.latent.vector else None
         try:
-            results = self._handle.call(mode, inputs)
+            results = function(*inputs)
             for p in pending:
                 if p.data is not None and not _usable(p).all():
                     channels = np.flatnonzero(~_usable(p)) + 1
@@ -195,31 +215,36 @@ class Invertible:
                     )
         except BaseException:
             for p in pending:
-                p._slot.data = None
-            if self._latent.vector:
-                self._handle.spatial = spatial
+                p.reset()
+            if self.signature.latent.vector:
+                self.model.spatial = spatial
+            self.parameters_changed()
             raise
-        self._parameters_changed()
+        self.parameters_changed()
         return results
 
-    def _check_initialised(self, title: str) -> None:
+    def check_initialised(self, title: str) -> None:
+        """Raise ValueError where an ActNorm was never set."""
         pending = next((p for p in self._lazy if p.data is None), None) if self._uninitialised else None
         if pending:
             raise ValueError(
-                f"{title}: {pending.name} is not initialised; call {self._initialising_modes[0]} on a first batch, "
-                "or load weights, before"
+                f"{title}: {pending.name} is not initialised; call forward on a first batch, or load weights, before"
             )
 
-    _initialising_modes: ClassVar[tuple[str, ...]] = ("forward",)
+    @property
+    def initialised(self) -> bool:
+        """Whether every ActNorm has its scale and bias, from a first batch or from weights."""
+        self.parameters_changed()
+        return not self._uninitialised
 
     # Parameters and state
 
     @property
     def dtype(self) -> np.dtype:
         """float32 until `astype` changes it."""
-        return self._dtype
+        return self.model.dtype
 
-    def astype(self, dtype: Any) -> Invertible:
+    def astype(self: L, dtype: Any) -> L:
         """Convert all parameters and gradients, in place, and give the network back.
 
         Views taken before (`p.data`) no longer belong to the network.
@@ -229,25 +254,16 @@ class Invertible:
         """
         dtype = np.dtype(dtype)
         if dtype not in DTYPES:
-            raise TypeError(f"{self._title}: dtype must be float32 or float64, got {dtype}")
-        if dtype != self._dtype:
-            self._handle.astype(dtype)
-            self._dtype = dtype
+            raise TypeError(f"{self.title}: dtype must be float32 or float64, got {dtype}")
+        self.model.astype(dtype)
         return self
 
     @property
     def on_gpu(self) -> bool:
         """Whether the network is on the GPU: then its parameters are, and the arrays that it takes and returns."""
-        return self._handle.on_gpu
+        return self.model.on_gpu
 
-    @property
-    def _no_gpu(self) -> str | None:
-        """Why it cannot be on a GPU, where it or a part of it cannot."""
-        if isinstance(self.arguments.get("squeezer"), WaveletLayer):
-            return ON_THE_CPU
-        return next((part._no_gpu for part in getattr(self._handle, "parts", ()) if part._no_gpu), None)
-
-    def gpu(self) -> Invertible:
+    def gpu(self: L) -> L:
         """Move the network to the GPU, in place, and give it back; on the Julia engine only.
 
         `forward` and the other methods then take and return arrays on the GPU (`DeviceArray`; CuPy arrays and PyTorch
@@ -261,14 +277,15 @@ class Invertible:
             ValueError: the network is on the NumPy engine, or calls Python functions.
         """
         if not self.on_gpu:
-            check_movable(self)
-            self._handle.move(True)
+            if self.signature.no_gpu:
+                raise ValueError(f"{self.title}.gpu: {self.signature.no_gpu}")
+            self.model.move(True, f"{self.title}.gpu")
         return self
 
-    def cpu(self) -> Invertible:
+    def cpu(self: L) -> L:
         """Move the network back from the GPU, in place, and give it back."""
         if self.on_gpu:
-            self._handle.move(False)
+            self.model.move(False, f"{self.title}.cpu")
         return self
 
     @property
@@ -278,11 +295,9 @@ class Invertible:
         Raises:
             TypeError: the network is on another engine.
         """
-        if not hasattr(self._handle, "julia"):
-            raise TypeError(
-                f"{self._title}: only a single network on the Julia engine has a Julia object, got {self!r}"
-            )
-        return self._handle.julia
+        if not hasattr(self.model, "julia"):
+            raise TypeError(f"{self.title}: only a single network on the Julia engine has a Julia object, got {self!r}")
+        return self.model.julia
 
     @property
     def spatial(self) -> tuple[int, ...] | None:
@@ -292,41 +307,33 @@ class Invertible:
         Raises:
             ValueError: the size set does not belong to this network.
         """
-        return self._handle.spatial if self._is_flat else self._spatial
+        return self.model.spatial if self.signature.flat else self._spatial
 
     @spatial.setter
     def spatial(self, value: tuple[int, ...]) -> None:
-        image = self._image
-        if not image.holds((*value, image.channels, 1)):
-            raise ValueError(f"{self._title}: spatial must belong to an input of {image.describe()}, got {value}")
-        if self._is_flat:
-            self._handle.spatial = tuple(value)
+        images = self.signature.images
+        if not images.holds((*value, images.channels, 1)):
+            raise ValueError(f"{self.title}: spatial must belong to an input of {images.describe()}, got {value}")
+        if self.signature.flat:
+            self.model.spatial = tuple(value)
         else:
             self._spatial = tuple(value)
 
-    @property
-    def _is_flat(self) -> bool:
-        return self._data.vector or self._latent.vector
-
-    @property
-    def _image(self) -> Space:
-        """The images that a flat vector stands for."""
-        return self._latent if self._data.vector else self._data
-
     def state_dict(self) -> dict[str, np.ndarray]:
         """Copies of the parameters by name; those that ActNorm has not set yet are left out."""
-        return {p.name: cpu(p.data).copy(order="F") for p in self._parameters if p.data is not None}
+        return {p.name: to_numpy(p.data).copy(order="F") for p in self._parameters if p.data is not None}
 
-    def load_state_dict(self, state: dict[str, np.ndarray]) -> None:
+    def load_state_dict(self, state: Mapping[str, np.ndarray]) -> None:
         """Copy parameters in by name, from either engine.
 
         Raises:
             TypeError: a value is not an array of floats.
             ValueError: names or shapes differ. The network is then unchanged.
         """
-        load_state(self, state)
+        load_state(self, self._parameters, state)
 
-    def _parameters_changed(self) -> None:
+    def parameters_changed(self) -> None:
+        """Look again which parameters ActNorm has set: to be called where one was set past the network."""
         self._uninitialised = any(p.data is None for p in self._lazy)
 
     # Python
@@ -340,7 +347,7 @@ class Invertible:
             input_shape: shape of the first argument of `forward`, samples included, since memory grows with them.
 
         Returns:
-            A `pyinvnets.summary.Summary`.
+            A `pyinvnets.networks.base.summary.Summary`.
 
         Raises:
             TypeError: it is no tuple of integers.
@@ -366,37 +373,55 @@ class Invertible:
         parameters with gradients: 11.8 KiB
         states in forward and backward, at any depth: 16.0 KiB
         """
-        from .summary import summarise
-
         return summarise(self, input_shape)
 
+    def steps(self, shape: tuple[int, ...]) -> list[Step]:
+        """The steps of `forward` for a first input of this shape, for `summary`: one that keeps it, by default."""
+        return [Step(type(self).__name__, "", shape, len(self.signature.inputs))]
+
+    def input_shapes(self, shape: tuple[int, ...]) -> dict[str, tuple[int, ...] | None]:
+        """The shapes of what `forward` takes, from that of the first; `None` where it cannot be known."""
+        return dict.fromkeys(self.signature.inputs, shape)
+
+    def state_shapes(self, shape: tuple[int, ...]) -> list[tuple[int, ...]]:
+        """The shapes of the arrays between two steps, from that of the first input."""
+        return [known for known in self.input_shapes(shape).values() if known is not None]
+
     @property
-    def _title(self) -> str:
+    def title(self) -> str:
+        """What messages call it."""
         return type(self).__name__
 
     def __repr__(self) -> str:
         """Evaluates back to a new network with the same arguments; those left at their defaults are not shown."""
         shown = []
-        for name, parameter in self._signature().parameters.items():
-            if name not in _ENGINE_ARGUMENTS:
+        for name, parameter in self.constructor().parameters.items():
+            if name not in ENGINE_ARGUMENTS:
                 value = self.arguments[name]
                 if parameter.default is inspect.Parameter.empty or value != parameter.default:
                     shown.append(f"{name}={value!r}")
         return f'{type(self).__name__}({", ".join(shown)}, engine="{self.engine}")'
 
-    def __reduce__(self) -> tuple:
-        return _rebuild, (type(self), self.arguments, self.engine, self._dtype.name, self.state_dict(), self.spatial)
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _rebuild, (type(self), self.arguments, self.engine, self.dtype.name, self.state_dict(), self.spatial)
 
 
 def _usable(scale_or_bias: Parameter) -> np.ndarray:
     """Where ActNorm's parameter can be used: a scale of zero, which a reversed layer may get, cannot."""
-    data = cpu(scale_or_bias.data)
+    data = to_numpy(scale_or_bias.data)
     finite = np.isfinite(data)
     return finite & (data != 0) if scale_or_bias.name.endswith("s") else finite
 
 
-def _rebuild(cls, arguments, engine, dtype, state, spatial) -> Invertible:
-    network = cls._make(arguments, engine).astype(dtype)
+def _rebuild(
+    cls: type[Layer],
+    arguments: dict[str, Any],
+    engine: str,
+    dtype: str,
+    state: dict[str, np.ndarray],
+    spatial: tuple[int, ...] | None,
+) -> Layer:
+    network = cls.make(arguments, engine).astype(dtype)
     network.load_state_dict(state)
     if spatial is not None:
         network.spatial = spatial

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ...engines.julia.device_array import DeviceArray
-
-if TYPE_CHECKING:
-    from ...engines.protocol import Slot
-    from .layer import Invertible
+from ...arrays.cuda_interface import is_on_gpu, to_numpy
+from ...engines.protocol import StoredParameter
+from .network import Network
 
 
 class Parameter:
@@ -20,13 +17,17 @@ class Parameter:
     Attributes:
         name: the field path with Julia's 1-based indices, such as `CL[1,2].RB.W1`.
         shape: Julia's shape.
+        network: what it is a parameter of.
+        index: its place among the network's parameters, from zero.
+        lazy: whether the first `forward` sets it, as ActNorm's.
     """
 
-    __slots__ = ("_index", "_owner", "_slot", "name", "shape")
+    __slots__ = ("_stored", "index", "lazy", "name", "network", "shape")
 
-    def __init__(self, name: str, slot: Slot, owner: Invertible, index: int) -> None:
-        self.name, self.shape = name, tuple(slot.shape)
-        self._slot, self._owner, self._index = slot, owner, index
+    def __init__(self, name: str, stored: StoredParameter, network: Network, index: int) -> None:
+        self.name, self.shape = name, tuple(stored.shape)
+        self._stored, self.network, self.index = stored, network, index
+        self.lazy = stored.data is None
 
     @property
     def data(self) -> np.ndarray | None:
@@ -39,52 +40,61 @@ class Parameter:
             TypeError: what is assigned is not an array of floats.
             ValueError: its shape is not the parameter's.
         """
-        return self._slot.data
+        return self._stored.data
 
     @data.setter
     def data(self, value: np.ndarray) -> None:
-        self._slot.data = self._checked(value)
-        self._owner._parameters_changed()
+        self._stored.data = self.checked(value)
+        self.network.parameters_changed()
 
     @property
     def grad(self) -> np.ndarray | None:
         """The gradient that the last `backward` set, a view like `data`; `None` before that and after `clear_grad`."""
-        return self._slot.grad
+        return self._stored.grad
 
     @grad.setter
     def grad(self, value: np.ndarray | None) -> None:
-        self._slot.grad = None if value is None else self._checked(value)
+        self._stored.grad = None if value is None else self.checked(value)
 
-    def _checked(self, value: object) -> np.ndarray:
-        if isinstance(value, DeviceArray):
-            value = value.numpy()
+    def checked(self, value: object) -> np.ndarray:
+        """Convert an array to a value of this parameter, in the network's dtype.
+
+        Raises:
+            TypeError, ValueError: as for assigning `data`.
+        """
+        if is_on_gpu(value):
+            value = to_numpy(value)
         if not isinstance(value, np.ndarray) or not np.issubdtype(value.dtype, np.floating):
             got = value.dtype if isinstance(value, np.ndarray) else type(value).__name__
             raise TypeError(f"{self.name} takes a NumPy array of floats of shape {self.shape}, got {got}")
         if value.shape != self.shape:
             raise ValueError(f"{self.name} has shape {self.shape}, got an array of shape {value.shape}")
-        return value.astype(self._owner.dtype, order="F", copy=False)
+        return value.astype(self.network.dtype, order="F", copy=False)
+
+    def reset(self) -> None:
+        """Remove the value, so that the next `forward` sets it."""
+        self._stored.data = None
 
     def __repr__(self) -> str:
         return f"Parameter({self.name!r}, shape={self.shape})"
 
 
-def get_params(network: Invertible) -> list[Parameter]:
+def get_params(network: Network) -> list[Parameter]:
     """All parameters, in the order of upstream's `get_params`."""
     return list(network._parameters)
 
 
-def named_params(network: Invertible) -> dict[str, Parameter]:
+def named_params(network: Network) -> dict[str, Parameter]:
     """The parameters of `get_params` by name."""
     return {p.name: p for p in network._parameters}
 
 
-def clear_grad(network: Invertible) -> None:
+def clear_grad(network: Network) -> None:
     """Set every gradient to `None`. `Conv1x1` adds to its gradients, so call this after each update."""
-    network._handle.clear_grad()
+    network.model.clear_grad()
 
 
-def set_params(network: Invertible, params: Sequence[Parameter | np.ndarray | None]) -> None:
+def set_params(network: Network, params: Sequence[Parameter | np.ndarray | None]) -> None:
     """Copy the values of `params`, in the order of `get_params`, into the network.
 
     `None` is for an ActNorm that is to be set by the first `forward`.
@@ -95,16 +105,14 @@ def set_params(network: Invertible, params: Sequence[Parameter | np.ndarray | No
     """
     own = network._parameters
     if len(params) != len(own):
-        raise ValueError(f"{network._title} has {len(own)} parameters, got {len(params)}")
+        raise ValueError(f"{network.title} has {len(own)} parameters, got {len(params)}")
     values = [value.data if isinstance(value, Parameter) else value for value in params]
-    lazy = network._lazy_names
-    values = [None if v is None and p.name in lazy else p._checked(v) for p, v in zip(own, values, strict=True)]
-    _assign(network, values)
+    unset = (v is None and p.lazy for p, v in zip(own, values, strict=True))
+    _assign(network, [None if no else p.checked(v) for p, v, no in zip(own, values, unset, strict=True)])
 
 
-def load_state(network: Invertible, state: Mapping[str, np.ndarray]) -> None:
-    """Copy a `state_dict` into the network; see `Invertible.load_state_dict`."""
-    own = network._parameters
+def load_state(network: Network, own: list[Parameter], state: Mapping[str, np.ndarray]) -> None:
+    """Copy a `state_dict` into the network; see `Layer.load_state_dict`."""
     names = {p.name for p in own}
     unknown = sorted(set(state) - names)
     missing = sorted(n for n in names - set(state) if not _may_be_absent(n, network, state))
@@ -115,14 +123,13 @@ def load_state(network: Invertible, state: Mapping[str, np.ndarray]) -> None:
                 f"{word}: {_some(items)}" for word, items in (("missing", missing), ("unknown", unknown)) if items
             )
         )
-    values = [p._checked(np.asarray(state[p.name])) if p.name in state else None for p in own]
-    _assign(network, values)
+    _assign(network, [p.checked(np.asarray(state[p.name])) if p.name in state else None for p in own])
 
 
-def _may_be_absent(name: str, network: Invertible, state: Mapping[str, np.ndarray]) -> bool:
-    """Whether this is of an ActNorm that was never used: its scale and its bias are then both left out."""
+def _may_be_absent(name: str, network: Network, state: Mapping[str, np.ndarray]) -> bool:
+    """Whether the parameter belongs to an ActNorm that was never used, whose scale and bias are then both left out."""
     sister = name[:-1] + ("b" if name.endswith("s") else "s")
-    return name in network._lazy_names and sister not in state
+    return any(p.name == name and p.lazy for p in network._parameters) and sister not in state
 
 
 def _some(names: list[str]) -> str:
@@ -130,7 +137,9 @@ def _some(names: list[str]) -> str:
     return shown if len(names) <= 5 else f"{shown} and {len(names) - 5} more"
 
 
-def _assign(network: Invertible, values: list[np.ndarray | None]) -> None:
+def _assign(network: Network, values: list[np.ndarray | None]) -> None:
+    """Copy the values in. They may be views of this network's own memory, so all are read before any is written."""
+    values = [None if value is None else value.copy(order="F") for value in values]
     for p, value in zip(network._parameters, values, strict=True):
-        p._slot.data = value
-    network._parameters_changed()
+        p._stored.data = value
+    network.parameters_changed()

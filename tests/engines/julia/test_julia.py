@@ -5,8 +5,6 @@ from __future__ import annotations
 import gc
 import re
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -18,7 +16,7 @@ from hypothesis import strategies as st
 import pyinvnets as inv
 from helpers.comparison import assert_close
 from helpers.golden_files import Golden
-from helpers.processes import ROOT, run_python
+from helpers.processes import interruptible, run_python
 from helpers.strategies import glows
 from pyinvnets.networks.base import arguments as check
 from pyinvnets.validation import cases
@@ -80,11 +78,11 @@ class TestMemory:
             Handle(Spy())
             end"""
         )
-        from pyinvnets.engines.julia.model import JuliaHandle
+        from pyinvnets.engines.julia.model import JuliaModel
         from pyinvnets.engines.julia.runtime import start
 
         X = batch()
-        (Y,) = JuliaHandle(start(), spy).call("forward", (X,))
+        (Y,) = JuliaModel(start(), spy).forward(X)
         assert bridge.seval("seen[:in]") == X.ctypes.data
         assert bridge.seval("seen[:out]") == Y.ctypes.data
         assert (Y == 2 * X).all()
@@ -96,7 +94,7 @@ class TestMemory:
         for p in inv.get_params(G):
             for kind in ("data", "grad"):
                 array = getattr(p, kind)
-                julias = bridge.seval(f"(h, i) -> Int(pointer(h.params[i].{kind}))")(G._handle._handle, p._index + 1)
+                julias = bridge.seval(f"(h, i) -> Int(pointer(h.params[i].{kind}))")(G.model.model, p._index + 1)
                 assert array.ctypes.data == julias
                 assert not array.flags.owndata
 
@@ -188,7 +186,7 @@ class TestErrors:
         X = batch()
         Z, _ = G.forward(X)
         with pytest.raises(ValueError, match="DimensionMismatch"):
-            G._handle.call("forward", (batch((4, 6, 2, 5)),))
+            G.model.forward(batch((4, 6, 2, 5)))
         assert (G.forward(X)[0] == Z).all()
 
 
@@ -210,7 +208,7 @@ class TestAdam:
                 inv.clear_grad(network)
                 network.backward(Z, Z)
             opt.update(G)
-            flux(H._handle._handle)
+            flux(H.model.model)
             for p, q in zip(inv.get_params(G), inv.get_params(H), strict=True):
                 np.testing.assert_array_equal(p.data, q.data, err_msg=p.name)
 
@@ -238,7 +236,7 @@ def test_the_julia_object(bridge):
 def test_names_follow_upstreams_get_params(bridge):
     same = bridge.seval("h -> all(a === b for (a, b) in zip(InvertibleNetworks.get_params(h.net), h.params))")
     for name, make in CASES.items():
-        assert same(make(engine="julia")._handle._handle), name
+        assert same(make(engine="julia").model.model), name
 
 
 def test_a_direct_call_still_converts_parameters(jl, bridge):
@@ -347,16 +345,11 @@ class TestProcess:
             "Z, lgdet = G.forward(X)\n"
             "print('usable', bool(np.isfinite(Z).all()), np.abs(G.inverse(Z) - X).max() < 1e-3, flush=True)"
         )
-        process = subprocess.Popen(
-            [sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-        )
-        try:
+        with interruptible(code) as process:
             assert process.stdout.readline() == "training\n", process.stderr.read()
             time.sleep(0.5)
             process.send_signal(signal.SIGINT)
             out, err = process.communicate(timeout=60)
-        finally:
-            process.kill()
         assert out.splitlines() == ["stopped", "usable True True"], err
 
     def test_torch_before_and_after(self):

@@ -115,16 +115,18 @@ def load(path: str | os.PathLike, *, kind: type[Layer] = Layer, engine: str | No
         ValueError: it is truncated, not a safetensors file, not written by `save`, or its parameters are not those of
             its network.
     """
-    get_engine(engine)
-    with _opened(path, _FORMAT, "pyinvnets.save") as (metadata, file), damage_named(path):
-        constructor, spatial = json.loads(metadata["constructor"]), json.loads(metadata["spatial"])
-        network = _described(constructor)
-        _check_parameters(network, metadata["dtype"], file)
-        _check_spatial(spatial)
-        built = _built(network, engine).astype(metadata["dtype"])
-        built.load_state_dict({name: file.get_tensor(name) for name in file.keys()})  # noqa: SIM118
-        if spatial is not None:
-            built.spatial = tuple(spatial)
+    with _opened(path, _FORMAT, "pyinvnets.save") as (metadata, file):
+        with damage_named(path):
+            constructor, spatial = json.loads(metadata["constructor"]), json.loads(metadata["spatial"])
+            network = _described(constructor)
+            _check_parameters(network, metadata["dtype"], file)
+            _check_spatial(spatial)
+        get_engine(engine)  # what keeps it from starting is no damage of the file
+        with damage_named(path):
+            built = _built(network, engine).astype(metadata["dtype"])
+            built.load_state_dict({name: file.get_tensor(name) for name in file.keys()})  # noqa: SIM118
+            if spatial is not None:
+                built.spatial = tuple(spatial)
     if not isinstance(built, kind):
         raise TypeError(f"{path} holds {built!r}; expected kind={kind.__name__}")
     return built

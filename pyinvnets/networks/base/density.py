@@ -10,7 +10,6 @@ https://arxiv.org/abs/1912.02762.
 from __future__ import annotations
 
 import math
-import numbers
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -18,13 +17,10 @@ import numpy as np
 
 from ...arrays.cuda_interface import to_numpy
 from ...arrays.latents import Array, from_samples, gaussian, resized
+from ...arrays.scalars import is_integer
 from .network import Network
 
 # Arguments
-
-
-def is_integer(value: Any) -> bool:
-    return isinstance(value, numbers.Integral) and not isinstance(value, bool)
 
 
 def count(title: str, name: str, value: Any) -> int:

@@ -51,9 +51,9 @@ def latent_to_data(Z: np.ndarray, X: np.ndarray, *, count: int = 150, ax: Axes |
 
     ax = _axes(ax)
     start, end = Z[0, 0, :, :count].T, X[0, 0, :, :count].T
-    ax.add_collection(LineCollection(np.stack((start, end), axis=1), colors="black", alpha=0.25, linewidths=0.4))
-    ax.scatter(*start.T, s=14, alpha=0.5, color=LATENT, linewidths=0, label=r"$z$")
-    ax.scatter(*end.T, s=14, alpha=0.7, color=GENERATED, linewidths=0, label=r"$x = G_\theta^{-1}(z)$")
+    ax.add_collection(LineCollection(list(np.stack((start, end), axis=1)), colors="black", alpha=0.25, linewidths=0.4))
+    ax.scatter(start[:, 0], start[:, 1], s=14, alpha=0.5, color=LATENT, linewidths=0, label=r"$z$")
+    ax.scatter(end[:, 0], end[:, 1], s=14, alpha=0.7, color=GENERATED, linewidths=0, label=r"$x = G_\theta^{-1}(z)$")
     ax.set(xlabel="First dimension", ylabel="Second dimension", title=r"From latent $z$ to $x = G_\theta^{-1}(z)$")
     ax.legend(loc="upper center")
     return ax
@@ -87,7 +87,8 @@ def density_contours(
     if not all(0 < mass < 1 for mass in masses):
         raise ValueError(f"density_contours: masses must be between 0 and 1, got {tuple(masses)}")
     ax = _axes(ax)
-    x, y = (np.linspace(*limits, resolution, dtype=dtype) for limits in (xlim, ylim))
+    x: np.ndarray = np.linspace(*xlim, resolution, dtype=dtype)
+    y: np.ndarray = np.linspace(*ylim, resolution, dtype=dtype)
     points = np.stack(np.meshgrid(x, y), axis=-1).reshape(-1, 2, 1, 1).T
     values = np.asarray(log_prob(points), np.float64)
     density = np.exp(values - values.max())
@@ -161,7 +162,7 @@ def rank_histogram(ranks: np.ndarray, draws: int, *, bins: int = 20, ax: Axes | 
     expected = len(ranks) / bins
     error = NormalDist().inv_cdf(0.995) * math.sqrt(expected * (1 - 1 / bins))
     ax.axhspan(expected - error, expected + error, color="0.85", label="99 % of calibrated")
-    ax.hist(ranks + 0.5, bins=edges, color=TARGET, alpha=0.7, edgecolor="white")
+    ax.hist(ranks + 0.5, bins=list(edges), color=TARGET, alpha=0.7, edgecolor="white")
     ax.axhline(expected, color="0.4", linewidth=0.8)
     ax.set(xlim=(0, draws + 1), xlabel=f"Rank among {draws} posterior samples", ylabel="Observations")
     ax.set_title("Calibration")

@@ -212,7 +212,7 @@ class FlowDensity(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixi
     def _n_features_out(self) -> int:
         return self.n_features_in_
 
-    def __sklearn_tags__(self):
+    def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
@@ -331,7 +331,7 @@ class FlowRegressor(RegressorMixin, _FlowEstimator):
             outputs = self.flow_.inverse(Z, np.repeat(some, draws, axis=0))[:, : self.y_scaler_.n_features_in_]
             yield self.y_scaler_.inverse_transform(outputs).reshape(len(some), draws, -1)
 
-    def __sklearn_tags__(self):
+    def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.target_tags.multi_output = True
         return tags

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-TYPES = {"<f4": np.dtype(np.float32), "<f8": np.dtype(np.float64)}
+TYPES: dict[str, np.dtype] = {"<f4": np.dtype(np.float32), "<f8": np.dtype(np.float64)}
 
 
 def is_on_gpu(X: Any) -> bool:

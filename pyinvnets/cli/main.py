@@ -9,11 +9,14 @@ import sys
 import warnings
 from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 from .._version import __version__
 from ..engines.choice import ENGINES
 from ..storage.expressions import Expression, parse
 from . import places
+
+T = TypeVar("T", int, float)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -278,7 +281,9 @@ def _add_validate(commands: argparse._SubParsersAction) -> None:
 _ENGINE = "(default: PYINVNETS_ENGINE, else julia where it is ready, else numpy)"
 
 
-def _on_files(commands, name: str, purpose: str, description: str, examples: str) -> argparse.ArgumentParser:
+def _on_files(
+    commands: argparse._SubParsersAction, name: str, purpose: str, description: str, examples: str
+) -> argparse.ArgumentParser:
     """A command with what all that read samples have."""
     parser = commands.add_parser(
         name,
@@ -342,10 +347,10 @@ def _validate(options: argparse.Namespace) -> int:
     return report.run(options.only, options.json)
 
 
-def _number(kind: type, accepted: Callable[[float], bool], expected: str) -> Callable[[str], float]:
+def _number(kind: type[T], accepted: Callable[[T], bool], expected: str) -> Callable[[str], T]:
     """What argparse converts an option by."""
 
-    def convert(text: str) -> float:
+    def convert(text: str) -> T:
         value = kind(text)
         if not accepted(value):
             raise argparse.ArgumentTypeError(f"must be {expected}, got {text}")

@@ -97,10 +97,10 @@ def write_figures(
 
     from .. import plotting
 
-    def figure(size=(6.4, 4.8)):
+    def figure(size: tuple[float, float] = (6.4, 4.8)) -> Figure:
         return Figure(figsize=size, layout="constrained")
 
-    def write(name, fig):
+    def write(name: str, fig: Figure) -> None:
         fig.savefig(output / f"{name}.png", dpi=120)
 
     banana = {"xlim": (-4, 4), "ylim": (0, 30)}
@@ -147,7 +147,7 @@ def energy_distance(X: np.ndarray, Y: np.ndarray) -> float:
     """
     x, y = (np.asarray(a, np.float64).reshape(-1, a.shape[-1]) for a in (X, Y))
 
-    def total(a, b):
+    def total(a: np.ndarray, b: np.ndarray) -> float:
         squares = (a**2).sum(axis=0)[:, None] + (b**2).sum(axis=0) - 2 * a.T @ b
         return float(np.sqrt(np.maximum(squares, 0)).sum())
 

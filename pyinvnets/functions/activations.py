@@ -18,8 +18,11 @@ class ActivationFunction(_Value):
     from the output (for `GaLUlayer`, which has no inverse, from the input). Arrays have Julia's shape."""
 
     invertible = True
-    positive = False
-    """Whether the value is above zero, as the scale of a coupling layer must be."""
+
+    @property
+    def positive(self) -> bool:
+        """Whether the value is above zero, as the scale of a coupling layer must be."""
+        return False
 
     def forward(self, x: np.ndarray, *, engine: str | None = None) -> np.ndarray:
         return self._call("activation_forward", engine, x=x)

@@ -31,10 +31,10 @@ def sample_banana(
     Raises:
         ValueError: a batch size below one, or constants that are not finite or zero.
     """
-    c = tuple(float(x) for x in c)
-    if len(c) != 2 or not all(map(math.isfinite, c)) or c[0] == 0:
-        raise ValueError(f"sample_banana: c must be two finite numbers, the first not zero, got {c}")
-    return get_engine(engine).call("sample_banana", _count(batchsize, "sample_banana"), *c, seed)
+    constants = tuple(float(x) for x in c)
+    if len(constants) != 2 or not all(map(math.isfinite, constants)) or constants[0] == 0:
+        raise ValueError(f"sample_banana: c must be two finite numbers, the first not zero, got {constants}")
+    return get_engine(engine).call("sample_banana", _count(batchsize, "sample_banana"), *constants, seed)
 
 
 def sample_swirl(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from ..engines.choice import get_engine
 _ANY = ArraySpec()
 
 
+@dataclass(frozen=True)
 class _Value:
     @property
     def arguments(self) -> dict[str, Any]:

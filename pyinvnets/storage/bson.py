@@ -18,7 +18,7 @@ import numpy as np
 
 _NUMBERS = {0x01: struct.Struct("<d"), 0x08: struct.Struct("<?"), 0x10: struct.Struct("<i"), 0x12: struct.Struct("<q")}
 
-_DTYPES = {"Float32": np.dtype("<f4"), "Float64": np.dtype("<f8")}
+_DTYPES: dict[str, np.dtype] = {"Float32": np.dtype("<f4"), "Float64": np.dtype("<f8")}
 
 
 def load_bson(path: str | os.PathLike, *, name: str | None = None) -> list[np.ndarray | None]:
@@ -60,7 +60,7 @@ def load_bson(path: str | os.PathLike, *, name: str | None = None) -> list[np.nd
             f"{path}: {chosen} holds a parameter of type {foreign}, expected Array of Float32 or Float64; in Julia, "
             "move the parameters into main memory with `|> cpu` before saving"
         )
-    return found[chosen]
+    return [value for value in found[chosen] if not isinstance(value, str)]
 
 
 def _chosen(path: Path, name: str | None, found: dict[str, list]) -> str:

@@ -87,9 +87,9 @@ def parse(text: str) -> Expression:
 def _read(node: ast.expr) -> Any:
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
         positional = tuple(map(_read, node.args))
-        keywords = tuple((keyword.arg, _read(keyword.value)) for keyword in node.keywords)
-        if any(name is None for name, _ in keywords):
+        if any(keyword.arg is None for keyword in node.keywords):
             raise ValueError(f"{ast.unparse(node)}: write out the arguments instead of **")
+        keywords = tuple((str(keyword.arg), _read(keyword.value)) for keyword in node.keywords)
         return Expression(_known(node.func.id, _constructors()), positional, keywords)
     if isinstance(node, (ast.List, ast.Tuple)):
         items = map(_read, node.elts)

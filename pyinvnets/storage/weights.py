@@ -17,7 +17,7 @@ import numpy as np
 from .._version import __version__
 from ..engines.choice import get_engine
 from ..functions import VALUES, ActivationFunction, Squeezer
-from ..networks.base.declaration import ENGINE_ARGUMENTS, constructor_of
+from ..networks.base.declaration import ENGINE_ARGUMENTS
 from ..networks.base.layer import KINDS, L, Layer
 from ..networks.base.shapes import parameter_shapes
 from .files import replaced
@@ -221,7 +221,7 @@ def _complete(kind: type[Layer], arguments: dict[str, Any]) -> dict[str, Any]:
     """The arguments with the constructor's defaults, which a file of an earlier version may lack."""
     taken = {
         name: parameter.default
-        for name, parameter in constructor_of(kind).parameters.items()
+        for name, parameter in kind.constructor().parameters.items()
         if name not in ENGINE_ARGUMENTS
     }
     complete = taken | arguments

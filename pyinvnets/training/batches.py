@@ -111,7 +111,7 @@ def training_data(
     return Stream(X, checked), _held_out(G, inputs, validation, batch_size)
 
 
-def _checked_samples(G: Layer, inputs: dict[str, ArraySpec], X, condition) -> Batch:
+def _checked_samples(G: Layer, inputs: dict[str, ArraySpec], X: Any, condition: Any) -> Batch:
     if (condition is not None) != (len(inputs) == 2):
         wanted = "takes X alone" if condition is not None else "also takes a condition"
         raise ValueError(f"fit: {type(G).__name__} {wanted}")
@@ -131,7 +131,7 @@ def _checked_part(validation: float) -> float:
     return validation
 
 
-def _split(arrays: Batch, batch_size: int, part: float, rng) -> tuple[Samples, Samples | None]:
+def _split(arrays: Batch, batch_size: int, part: float, rng: np.random.Generator) -> tuple[Samples, Samples | None]:
     n = arrays[0].shape[-1]
     if not part:
         return Samples(arrays, np.arange(n), batch_size), None
@@ -143,7 +143,7 @@ def _split(arrays: Batch, batch_size: int, part: float, rng) -> tuple[Samples, S
     return Samples(arrays, others, batch_size), Samples(arrays, held_out, batch_size)
 
 
-def _held_out(G: Layer, inputs: dict[str, ArraySpec], validation, batch_size: int | None) -> Samples:
+def _held_out(G: Layer, inputs: dict[str, ArraySpec], validation: Any, batch_size: int | None) -> Samples:
     arrays = validation if isinstance(validation, tuple) else (validation,)
     if len(arrays) != len(inputs):
         raise ValueError(f"fit: validation samples must be of {', '.join(inputs)}, got {len(arrays)} array(s)")

@@ -79,7 +79,7 @@ def read_checkpoint(path: str | os.PathLike) -> Checkpoint:
     """
     metadata, arrays = read(path, _FORMAT, "pyinvnets.fit(checkpoint=...)")
     with damage_named(path):
-        groups: dict[str, dict[str, np.ndarray]] = {name: {} for name in (*_GROUPS, "history")}
+        groups: dict[str, dict[str, Any]] = {name: {} for name in (*_GROUPS, "history")}
         for key, array in arrays.items():
             group, name = key.split("/", 1)
             groups[group][name] = array
@@ -100,7 +100,9 @@ def _read_history(columns: dict[str, np.ndarray], others: dict[str, Any]) -> His
     _expect(len(updates) == 1 and len(history.validation) == history.epochs, "history has columns of unequal length")
     # Epochs are whole where a checkpoint is written, and each has an update.
     whole = list(range(1, history.epochs + 1))
-    _expect(whole and sorted(set(history.epoch)) == whole and sorted(history.epoch) == history.epoch, "history.epoch")
+    _expect(
+        bool(whole) and sorted(set(history.epoch)) == whole and sorted(history.epoch) == history.epoch, "history.epoch"
+    )
     _expect(min(history.samples) > 0, "history.samples")
     _expect(_is_count(history.dimensions), "history.dimensions")
     _expect(history.stopped is None or isinstance(history.stopped, str), "history.stopped")

@@ -145,7 +145,7 @@ def _inputs(G: Layer) -> dict[str, ArraySpec]:
     return dict(zip(("X", "condition"), specs, strict=False))
 
 
-def _check_numbers(epochs, batch_size, patience, clip_norm, noise, seed) -> None:
+def _check_numbers(epochs: Any, batch_size: Any, patience: Any, clip_norm: Any, noise: Any, seed: Any) -> None:
     for name, value in (("epochs", epochs), ("batch_size", batch_size), ("patience", patience)):
         if (value is not None or name == "epochs") and not (_is_integer(value) and value >= 1):
             raise ValueError(f"fit: {name} must be a positive integer, got {value!r}")
@@ -190,7 +190,7 @@ def _named(learning_rate: Callable[[int], float]) -> str:
     return getattr(learning_rate, "__qualname__", None) or repr(learning_rate)
 
 
-def _check_same(settings: dict[str, Any], before: dict[str, Any], path: str | os.PathLike) -> None:
+def _check_same(settings: dict[str, Any], before: dict[str, Any], path: str | os.PathLike | None) -> None:
     for name, value in settings.items():
         if name not in before or value != before[name]:
             raise ValueError(f"fit: {path} was written with {name} = {before.get(name)}, cannot go on with {value}")

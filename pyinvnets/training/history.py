@@ -70,7 +70,7 @@ class History:
             `"updates"` and `"epochs"`, each a dict of columns, with means over the samples for each whole epoch; and
             `"stopped"`.
         """
-        updates = {
+        updates: dict[str, list[Any]] = {
             "epoch": list(self.epoch),
             "l2": list(self.l2),
             "lgdet": list(self.lgdet),
@@ -132,7 +132,7 @@ class History:
         """
         from .. import plotting
 
-        axes = plotting.training_log(self.l2, self.lgdet, gaussian=self.dimensions / 2, axes=axes)
+        axes = plotting.training_log(np.array(self.l2), np.array(self.lgdet), gaussian=self.dimensions / 2, axes=axes)
         points = [(u, v) for u, v in zip(self._last_updates(), self.validation, strict=True) if v is not None]
         if points:
             axes[2].plot(*zip(*points, strict=True), color="tab:orange", marker="o", label="Validation")

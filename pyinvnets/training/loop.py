@@ -245,7 +245,7 @@ class _Training:
             weights=self.G.state_dict(),
             best={} if self.best is None else self.best.state(),
             optimiser=self.optimiser.state_dict(self.G),
-            generator=self.rng.bit_generator.state,
+            generator=dict(self.rng.bit_generator.state),
             smallest=self.smallest,
             waited=self.waited,
             spatial=None if self.G.spatial is None else list(self.G.spatial),

@@ -63,13 +63,13 @@ def test_by_sample(run):
 
 
 def test_a_wrong_sign_is_seen(run, monkeypatch):
-    original = run.network._call
+    original = run.network.propagate
 
     def flipped(mode, title, inputs):
         *outputs, terms = original(mode, title, inputs)
         return *outputs, -terms if mode == "forward_Y_by_sample" else terms
 
-    monkeypatch.setattr(run.network, "_call", flipped)
+    monkeypatch.setattr(run.network, "propagate", flipped)
     with pytest.raises(AssertionError):
         check_by_sample(run)
 

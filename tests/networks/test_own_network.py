@@ -36,11 +36,12 @@ class ExponentialScaleInNumPy:
     def inverse(self, y):
         return (y - over(self.b, y)) / np.exp(over(self.a, y))
 
-    def backward(self, dy, y):
+    def backward(self, dy, y, run):
         x, others = self.inverse(y), tuple(range(1, y.ndim))
         dx = np.exp(over(self.a, y)) * dy
-        self.a.set_grad((dx * x).sum(others) - np.prod(y.shape[2:]))
-        self.b.set_grad(dy.sum(others))
+        logdet = np.prod(y.shape[2:]) if run.logdets else 0
+        run.gradients.set(self.a, (dx * x).sum(others) - logdet)
+        run.gradients.set(self.b, dy.sum(others))
         return dx, x
 
 

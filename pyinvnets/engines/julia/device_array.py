@@ -46,8 +46,8 @@ class DeviceArray:
             return X
         if isinstance(X, np.ndarray):
             X = np.require(X, requirements=("F", "A"))
-            shape = description((X,))
-            return cls(bridge, bridge.to_device(X.dtype.itemsize == 8, shape.ctypes.data))
+            memory = description((X,))
+            return cls(bridge, bridge.to_device(X.dtype.itemsize == 8, memory.ctypes.data))
         address, dtype, shape = described(X)
         return cls(bridge, bridge.wrap(dtype.itemsize == 8, address, *shape), owner=X)
 

@@ -6,6 +6,7 @@ Julia's memory, which it keeps alive.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -40,7 +41,7 @@ class JuliaEngine:
     def operator(self, A: Any) -> Any:
         """A linear operator with `matvec` and `rmatvec` as Julia multiplies by it: a column for each sample."""
 
-        def times(multiply):
+        def times(multiply: Callable[[np.ndarray], np.ndarray]) -> Callable[[Any], np.ndarray]:
             return lambda X: _columns(multiply, np.asarray(X))
 
         return self.bridge.Operator(times(A.matvec), times(A.rmatvec))

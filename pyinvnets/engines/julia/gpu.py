@@ -8,13 +8,16 @@ Each call into Julia waits, before and after, for all work on the GPU, so no str
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ...arrays.cuda_interface import TYPES, described, is_on_gpu
 from .. import julia
 from .device_array import DeviceArray
+
+if TYPE_CHECKING:
+    from .engine import JuliaEngine
 
 
 def gpu_available() -> bool:
@@ -69,7 +72,7 @@ def cpu(X: Any) -> np.ndarray:
     return gpu(X).numpy()
 
 
-def _engine(caller: str) -> julia.JuliaEngine:
+def _engine(caller: str) -> JuliaEngine:
     engine = julia.start()
     if not engine.bridge.cuda_usable():
         raise RuntimeError(f"{caller}: CUDA.jl finds no GPU that it can use here; see pyinvnets.gpu_available()")

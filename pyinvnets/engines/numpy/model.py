@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -11,8 +11,8 @@ import numpy as np
 from ...arrays.checks import checked
 from ...arrays.spec import ArraySpec
 from .kernels.layout import inward, outward
-from .kernels.params import Param, Store
-from .networks.glow import BY_SAMPLE
+from .kernels.params import Gradients, Param, Store
+from .kernels.passes import Pass
 from .networks.residual import ResidualBlock
 from .optimisers import _adam, _momentum
 
@@ -34,42 +34,13 @@ def walk(layer, prefix: str = "") -> Iterator[tuple[str, Param]]:
                 yield from walk(item, f"{prefix}{name}.")
 
 
-def layers(layer) -> Iterator:
-    """`layer` and all layers in it."""
-    yield layer
-    for field in layer.fields:
-        value = getattr(layer, field)
-        items = value.values() if isinstance(value, dict) else value if isinstance(value, list) else [value]
-        for item in items:
-            if not isinstance(item, Param):
-                yield from layers(item)
-
-
-@contextlib.contextmanager
-def adjoint_mode(layer) -> Iterator[None]:
-    """Let `backward` give the adjoint of the Jacobian: without log-determinants, with all uses of a shared block."""
-    switched = [
-        (part, switch, getattr(part, switch))
-        for part in layers(layer)
-        for switch in ("logdet", "sums_shared")
-        if hasattr(part, switch)
-    ]
-    for part, switch, _ in switched:
-        setattr(part, switch, switch == "sums_shared")
-    try:
-        yield
-    finally:
-        for part, switch, value in switched:
-            setattr(part, switch, value)
-
-
 class NumpyParameter:
     """A parameter as the protocol shows it: Julia's axes, views of the engine's memory."""
 
-    __slots__ = ("_param",)
+    __slots__ = ("_model", "_param")
 
-    def __init__(self, param: Param) -> None:
-        self._param = param
+    def __init__(self, model: NumpyModel, param: Param) -> None:
+        self._model, self._param = model, param
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -86,12 +57,24 @@ class NumpyParameter:
 
     @property
     def grad(self) -> np.ndarray | None:
-        grad = self._param.grad
+        grad = self._model.gradients.get(self._param)
         return None if grad is None else grad.T
 
     @grad.setter
     def grad(self, value: np.ndarray | None) -> None:
-        self._param.set_grad(None if value is None else value.T)
+        if value is None:
+            self._model.gradients.drop(self._param)
+        else:
+            self._model.gradients.set(self._param, value.T)
+
+
+def _run(function: Callable[..., Any], arrays: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Arguments and results that are no arrays (an operator, a log-determinant) pass as they are."""
+    with np.errstate(all="ignore"):
+        results = function(*(inward(a) if isinstance(a, np.ndarray) else a for a in arrays))
+        if not isinstance(results, tuple):
+            results = (results,)
+        return tuple(outward(r) if isinstance(r, np.ndarray) else r for r in results)
 
 
 class NumpyModel:
@@ -105,7 +88,11 @@ class NumpyModel:
         # New parameters are drawn in 32 bits; those of a reversed network keep the type that they have.
         dtypes = [p.dtype for p in params if p.dtype is not None]
         self._store = Store(list(params), dtypes[0] if dtypes else np.dtype(np.float32))
-        self.parameters = [(name, NumpyParameter(p)) for name, p in zip(names, params, strict=True)]
+        self.parameters = [(name, NumpyParameter(self, p)) for name, p in zip(names, params, strict=True)]
+
+    @property
+    def gradients(self) -> Gradients:
+        return self._store.gradients
 
     @property
     def dtype(self) -> np.dtype:
@@ -113,7 +100,7 @@ class NumpyModel:
 
     def astype(self, dtype: np.dtype) -> None:
         if dtype != self.dtype:
-            self._store = Store(self._store.params, np.dtype(dtype))
+            self._store = self._store.astype(np.dtype(dtype))
 
     @property
     def spatial(self) -> tuple[int, ...] | None:
@@ -137,77 +124,65 @@ class NumpyModel:
         )
 
     def forward(self, *arrays: Any) -> tuple[Any, ...]:
-        return self._run(self.layer.forward, arrays)
+        results = _run(self.layer.forward, arrays)
+        if not self._tracks(results):
+            return results
+        *others, logdets = results
+        return *others, float(np.mean(logdets))
 
     def inverse(self, *arrays: Any) -> tuple[Any, ...]:
-        return self._run(self.layer.inverse, arrays)
+        return _run(self.layer.inverse, arrays)
 
     def backward(self, *arrays: Any) -> tuple[Any, ...]:
-        if isinstance(self.layer, ResidualBlock):
-            return self._run(lambda delta, x: self.layer.backward(delta, self.layer.forward_save(x)[1]), arrays)
-        return self._run(self.layer.backward, arrays)
+        return self._backward(arrays, Pass(self.gradients, self._samples(arrays[0])))
 
     def forward_Y(self, Y: np.ndarray) -> tuple[Any, ...]:
-        return self._run(self.layer.forward_Y, (Y,))
+        return _run(self.layer.forward_Y, (Y,))
 
     def inverse_Y(self, Zy: np.ndarray) -> tuple[Any, ...]:
-        return self._run(self.layer.inverse_Y, (Zy,))
+        return _run(self.layer.inverse_Y, (Zy,))
 
     def forward_by_sample(self, *arrays: np.ndarray) -> tuple[Any, ...]:
-        return self._by_sample(self.layer.forward, arrays)
+        results = _run(self.layer.forward, arrays)
+        return self._by_sample(results if self._tracks(results) else (*results, 0.0), arrays[0])
 
     def forward_Y_by_sample(self, Y: np.ndarray) -> tuple[Any, ...]:
-        return self._by_sample(self.layer.forward_Y_term, (Y,))
-
-    def _run(self, function: Callable[..., Any], arrays: tuple[Any, ...]) -> tuple[Any, ...]:
-        """Arguments and results that are no arrays (an operator, a log-determinant) pass as they are."""
-        with np.errstate(all="ignore"):
-            results = function(*(inward(a) if isinstance(a, np.ndarray) else a for a in arrays))
-            if not isinstance(results, tuple):
-                results = (results,)
-            return tuple(outward(r) if isinstance(r, np.ndarray) else r for r in results)
-
-    def _by_sample(self, function: Callable[..., Any], arrays: tuple[np.ndarray, ...]) -> tuple[Any, ...]:
-        """With a log-determinant for each sample: layers whose terms are the same for all give one."""
-        token = BY_SAMPLE.set(True)
-        try:
-            *results, terms = self._run(function, arrays)
-        finally:
-            BY_SAMPLE.reset(token)
-        return *results, np.full(arrays[0].shape[-1], terms, np.float64)
+        return self._by_sample(_run(self.layer.forward_Y_term, (Y,)), Y)
 
     def jacobian(
         self, tangents: tuple[np.ndarray, ...], directions: list[np.ndarray], arrays: tuple[np.ndarray, ...]
     ) -> tuple[Any, ...]:
-        for param, tangent in zip(self._store.params, directions, strict=True):
-            param.tangent = tangent.T
-        try:
-            return self._run(self.layer.jacobian, (*tangents, *arrays))
-        finally:
-            for param in self._store.params:
-                param.tangent = None
+        of_params = {p: direction.T for p, direction in zip(self._store.params, directions, strict=True)}
+        return _run(partial(self.layer.jacobian, tangents=of_params), (*tangents, *arrays))
 
     def adjoint_jacobian(self, *arrays: np.ndarray) -> tuple[tuple[Any, ...], list[np.ndarray]]:
-        """`backward` without log-determinants, whose gradients leave the network's own as they were."""
-        stored = [parameter for _, parameter in self.parameters]
-        before = [None if p.grad is None else p.grad.copy() for p in stored]
-        self.clear_grad()
-        try:
-            with adjoint_mode(self.layer):
-                results = self.backward(*arrays)
-            gradients = [p.grad.copy(order="F") for p in stored]
-        finally:
-            for p, grad in zip(stored, before, strict=True):
-                p.grad = grad
-        return results, gradients
+        """`backward` without log-determinants, with gradients of its own."""
+        gradients = Gradients(self._store.params, self.dtype)
+        run = Pass(gradients, self._samples(arrays[0]), logdets=False, sums_shared=True)
+        return self._backward(arrays, run), [gradients.get(p).T for p in self._store.params]
+
+    def _backward(self, arrays: tuple[Any, ...], run: Pass) -> tuple[Any, ...]:
+        if isinstance(self.layer, ResidualBlock):
+            return _run(lambda delta, x: self.layer.backward(delta, self.layer.forward_save(x)[1], run), arrays)
+        return _run(partial(self.layer.backward, run=run), arrays)
+
+    def _tracks(self, results: tuple[Any, ...]) -> bool:
+        """Whether the last result of `forward` is a log-determinant, of each sample or the same for all."""
+        return isinstance(results[-1], float) or getattr(self.layer, "logdet", False)
+
+    def _by_sample(self, results: tuple[Any, ...], array: np.ndarray) -> tuple[Any, ...]:
+        *others, logdets = results
+        return *others, np.full(self._samples(array), logdets, np.float64)
+
+    def _samples(self, array: np.ndarray) -> int:
+        return array.shape[-1] if array.ndim > 1 else self.layer.samples_of(array)
 
     def clear_grad(self) -> None:
-        for p in self._store.params:
-            p.grad = None
+        self.gradients.clear()
 
     def without_gradient(self, indices: list[int] | None) -> list[str]:
         chosen = range(len(self.parameters)) if indices is None else indices
-        return [self.parameters[i][0] for i in chosen if self._store.params[i].grad is None]
+        return [self.parameters[i][0] for i in chosen if self.gradients.get(self._store.params[i]) is None]
 
     def optimiser_state(self, rule: str) -> dict[str, np.ndarray]:
         names = {"adam": ("m", "v"), "momentum": ("velocity",)}[rule]
@@ -221,16 +196,16 @@ class NumpyModel:
                 self._adam(state, indices, *numbers)
             else:
                 for part in [slice(None)] if indices is None else [self._store.slices[i] for i in indices]:
-                    _momentum(self._store.data[part], self._store.grad[part], state["velocity"][part], *numbers)
+                    _momentum(self._store.data[part], self.gradients.flat[part], state["velocity"][part], *numbers)
 
     def _adam(self, state: dict[str, np.ndarray], indices: list[int] | None, *numbers: float) -> None:
         store, steps = self._store, state["steps"]
         if indices is None and steps.min() == steps.max():
             steps += 1
-            _adam(store.data, store.grad, state["m"], state["v"], int(steps[0]), *numbers)
+            _adam(store.data, store.gradients.flat, state["m"], state["v"], int(steps[0]), *numbers)
             return
         for i in range(len(steps)) if indices is None else indices:
             steps[i] += 1
             part = store.slices[i]
             moments = state["m"][part], state["v"][part]
-            _adam(store.data[part], store.grad[part], *moments, int(steps[i]), *numbers)
+            _adam(store.data[part], store.gradients.flat[part], *moments, int(steps[i]), *numbers)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import threading
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, TypeVar
 
@@ -40,12 +41,18 @@ class Layer:
         engine: the name of its engine.
         signature: what it takes, what it gives, and what it can do.
         model: the network in the engine's memory.
+
+    Threads may share a network on the NumPy engine. Of several first calls of `forward` one sets ActNorm. The methods
+    that keep nothing (`inverse`, `sample`, `log_prob`, the Jacobian's) may run at the same time; `backward` sets the
+    gradients that all threads see. A network whose latent is a flat vector keeps the image size of its last `forward`,
+    so threads that share one must give it images of one size.
     """
 
     arguments: dict[str, Any]
     engine: str
     signature: Signature
     model: Model
+    _declared: dict[str, Any]
     kind: ClassVar[str]
     """The name that the engines know it by."""
     upstream: ClassVar[str]
@@ -92,6 +99,7 @@ class Layer:
         self._parameters = [Parameter(name, stored, self, i) for i, (name, stored) in enumerate(model.parameters)]
         self._lazy = [p for p in self._parameters if p.lazy]
         self._uninitialised = bool(self._lazy)
+        self._first_forward = threading.RLock()
 
     def _described(
         self,
@@ -158,10 +166,16 @@ class Layer:
 
     def propagate(self, method: str, title: str, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
         """Run a method of the model on checked arrays; `title` is for messages."""
-        if self._uninitialised:
-            self.parameters_changed()
         function = getattr(self.model, method)
-        results = self._initialise(method, function, title, inputs) if self._uninitialised else function(*inputs)
+        if self._uninitialised:
+            with self._first_forward:  # Of two threads, one sets ActNorm by its batch, and the other finds it set.
+                self.parameters_changed()
+                if self._uninitialised:
+                    results = self._initialise(method, function, title, inputs)
+                else:
+                    results = function(*inputs)
+        else:
+            results = function(*inputs)
         if method in ("forward", "forward_by_sample"):
             self._spatial = inputs[0].shape[:-2]
         return results

@@ -38,7 +38,7 @@ def parameter_shapes(kind: type, arguments: dict[str, Any]) -> Iterator[Paramete
     Raises:
         TypeError, ValueError: at once or later, for arguments that no constructor takes.
     """
-    constructor = next(base for base in kind.__mro__ if "__init__" in vars(base))
+    constructor: Any = next(base for base in kind.__mro__ if "__init__" in vars(base))
     return constructor.shapes(**arguments) if "shapes" in vars(constructor) else None
 
 

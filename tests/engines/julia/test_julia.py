@@ -94,7 +94,7 @@ class TestMemory:
         for p in inv.get_params(G):
             for kind in ("data", "grad"):
                 array = getattr(p, kind)
-                julias = bridge.seval(f"(h, i) -> Int(pointer(h.params[i].{kind}))")(G.model.model, p._index + 1)
+                julias = bridge.seval(f"(h, i) -> Int(pointer(h.params[i].{kind}))")(G.model.handle, p.index + 1)
                 assert array.ctypes.data == julias
                 assert not array.flags.owndata
 
@@ -208,7 +208,7 @@ class TestAdam:
                 inv.clear_grad(network)
                 network.backward(Z, Z)
             opt.update(G)
-            flux(H.model.model)
+            flux(H.model.handle)
             for p, q in zip(inv.get_params(G), inv.get_params(H), strict=True):
                 np.testing.assert_array_equal(p.data, q.data, err_msg=p.name)
 
@@ -236,7 +236,7 @@ def test_the_julia_object(bridge):
 def test_names_follow_upstreams_get_params(bridge):
     same = bridge.seval("h -> all(a === b for (a, b) in zip(InvertibleNetworks.get_params(h.net), h.params))")
     for name, make in CASES.items():
-        assert same(make(engine="julia").model.model), name
+        assert same(make(engine="julia").model.handle), name
 
 
 def test_a_direct_call_still_converts_parameters(jl, bridge):

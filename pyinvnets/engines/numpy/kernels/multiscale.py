@@ -6,6 +6,7 @@ Source: InvertibleNetworks.jl, src/utils/dimensionality_operations.jl (`cat_stat
 from __future__ import annotations
 
 import math
+from functools import partial
 
 import numpy as np
 
@@ -64,6 +65,10 @@ class Scales:
         self.n_in, self.L, self.split_scales, self.squeezer = n_in, L, split_scales, squeezer
         self.spatial = None
 
+    def samples_of(self, latent: np.ndarray) -> int:
+        """How many samples a flat latent holds."""
+        return latent.size // (self.n_in * math.prod(self.spatial))
+
     def _splits_after(self, i: int) -> bool:
         return self.split_scales and i < self.L
 
@@ -109,21 +114,21 @@ class FlowSteps(Scales):
             x = self.AN[i, j].inverse(self.CL[i, j].inverse(x))
         return x, 0.0
 
-    def _backward_scale(self, i, dx, x):
+    def _backward_scale(self, run, i, dx, x):
         for j in range(self.K, 0, -1):
-            dx, x = self.AN[i, j].backward(*self.CL[i, j].backward(dx, x))
+            dx, x = self.AN[i, j].backward(*self.CL[i, j].backward(dx, x, run=run), run)
         return dx, x, 0.0
 
-    def _jacobian_scale(self, i, dx, x):
+    def _jacobian_scale(self, tangents, i, dx, x):
         for j in range(1, self.K + 1):
-            dx, x = self.CL[i, j].jacobian(*self.AN[i, j].jacobian(dx, x))
+            dx, x = self.CL[i, j].jacobian(*self.AN[i, j].jacobian(dx, x, tangents), tangents)
         return dx, x, 0.0
 
     def inverse(self, z):
         return self._up(self._inverse_scale, z)[0]
 
-    def backward(self, dz, z):
-        return self._up(self._backward_scale, dz, z)[:-1]
+    def backward(self, dz, z, run):
+        return self._up(partial(self._backward_scale, run), dz, z)[:-1]
 
-    def jacobian(self, dx, x):
-        return self._down(self._jacobian_scale, dx, x)[:-1]
+    def jacobian(self, dx, x, tangents):
+        return self._down(partial(self._jacobian_scale, tangents), dx, x)[:-1]

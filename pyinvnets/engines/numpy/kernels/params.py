@@ -1,4 +1,4 @@
-"""Parameters of the NumPy engine, all in two flat vectors.
+"""Parameters of the NumPy engine and their gradients, each in one flat vector.
 
 Inside the engine every array has the axes of Julia's array in reverse: NumPy's C order of the reversed axes is
 Julia's column-major order, so the transposed view is what the user sees.
@@ -6,74 +6,97 @@ Julia's column-major order, so the transposed view is what the user sees.
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 
 class Param:
-    """One parameter: `data` and `grad` are views of the network's flat vectors, or `None` where nothing is held.
+    """One parameter: `data` is a view of the network's flat vector, or `None` where nothing is held."""
 
-    `tangent` is a direction, while a derivative along it is computed.
-    """
-
-    __slots__ = ("_data", "_grad", "data", "grad", "shape", "tangent")
+    __slots__ = ("_data", "data", "shape")
 
     def __init__(self, value: np.ndarray | None = None, *, shape: tuple[int, ...] | None = None) -> None:
         self.shape = value.shape if shape is None else shape
         self.data = self._data = value
-        self.grad = self._grad = self.tangent = None
 
     @property
     def dtype(self) -> np.dtype | None:
         """Of the memory, which ActNorm's parameters have before they hold values."""
         return None if self._data is None else self._data.dtype
 
-    def bind(self, data: np.ndarray, grad: np.ndarray) -> None:
-        """Move into the given vectors, keeping the values."""
-        had_data, had_grad = self.data, self.grad
-        self._data, self._grad = data.reshape(self.shape), grad.reshape(self.shape)
-        self.data = self.grad = None
-        if had_data is not None:
-            self.set_data(had_data)
-        if had_grad is not None:
-            self.set_grad(had_grad)
+    def bind(self, data: np.ndarray) -> None:
+        """Move into the given vector, keeping the values."""
+        had = self.data
+        self._data = data.reshape(self.shape)
+        self.set_data(had)
 
     def set_data(self, value: np.ndarray | None) -> None:
         if value is not None:
             self._data[...] = value
         self.data = None if value is None else self._data
 
-    def set_grad(self, value: np.ndarray | None) -> None:
-        if value is not None:
-            self._grad[...] = value
-        self.grad = None if value is None else self._grad
 
-    def add_grad(self, value: np.ndarray) -> None:
-        if self.grad is None:
-            self.set_grad(value)
+class Gradients:
+    """A gradient of each of the given parameters, all in the vector `flat`; of those not set yet there is none.
+
+    The parameters know nothing of their gradients, so that several calls can compute them at the same time.
+    """
+
+    def __init__(self, params: list[Param], dtype: np.dtype) -> None:
+        self.slices, stop = [], 0
+        for p in params:
+            start, stop = stop, stop + math.prod(p.shape)
+            self.slices.append(slice(start, stop))
+        self.flat = np.zeros(stop, dtype)
+        self._memory = {p: self.flat[part].reshape(p.shape) for p, part in zip(params, self.slices, strict=True)}
+        self._held: dict[Param, bool] = {}  # Whether it began by an addition.
+
+    def get(self, param: Param) -> np.ndarray | None:
+        return self._memory[param] if param in self._held else None
+
+    def set(self, param: Param, value: np.ndarray) -> None:
+        self._memory[param][...] = value
+        self._held[param] = False
+
+    def add(self, param: Param, value: np.ndarray) -> None:
+        if param in self._held:
+            self._memory[param] += value
         else:
-            self.grad += value
+            self._memory[param][...] = value
+            self._held[param] = True
 
-    def grad_out(self) -> np.ndarray:
+    def out(self, param: Param) -> np.ndarray:
         """The gradient's memory, for a result that is about to be written into it."""
-        self.grad = self._grad
-        return self._grad
+        self._held[param] = False
+        return self._memory[param]
+
+    def drop(self, param: Param) -> None:
+        self._held.pop(param, None)
+
+    def clear(self) -> None:
+        self._held.clear()
 
 
 class Store:
-    """The flat vectors `data` and `grad` that hold all parameters of one network, in upstream's order."""
+    """The flat vector `data` that holds all parameters of one network, in upstream's order, and their gradients."""
 
     def __init__(self, params: list[Param], dtype: np.dtype) -> None:
         self.params = params
-        size = sum(int(np.prod(p.shape)) for p in params)
-        self.data = np.zeros(size, dtype)
-        self.grad = np.zeros(size, dtype)
-        self.slices = []
-        start = 0
-        for p in params:
-            stop = start + int(np.prod(p.shape))
-            self.slices.append(slice(start, stop))
-            p.bind(self.data[start:stop], self.grad[start:stop])
-            start = stop
+        self.gradients = Gradients(params, dtype)
+        self.slices = self.gradients.slices
+        self.data = np.zeros(self.gradients.flat.size, dtype)
+        for p, part in zip(params, self.slices, strict=True):
+            p.bind(self.data[part])
+
+    def astype(self, dtype: np.dtype) -> Store:
+        """A store of the same parameters, which move there with their gradients."""
+        held = {p: self.gradients.get(p) for p in self.params}
+        store = Store(self.params, dtype)
+        for p, gradient in held.items():
+            if gradient is not None:
+                store.gradients.set(p, gradient)
+        return store
 
 
 def glorot_uniform(rng: np.random.Generator, *shape: int) -> Param:

@@ -42,6 +42,13 @@ class Reversed:
     def spatial(self, value) -> None:
         self.layer.spatial = value
 
+    @property
+    def logdet(self) -> bool:
+        return self.layer.logdet
+
+    def samples_of(self, latent) -> int:
+        return self.layer.samples_of(latent)
+
     def forward(self, *arrays):
         *results, term = self.layer.inverse_term(*arrays)
         return (*results, -term) if self.layer.logdet else bare(results)
@@ -49,5 +56,5 @@ class Reversed:
     def inverse(self, *arrays):
         return bare(self.layer.forward_term(*arrays)[:-1])
 
-    def backward(self, *arrays):
-        return self.layer.backward_inv(*arrays)
+    def backward(self, *arrays, run):
+        return self.layer.backward_inv(*arrays, run=run)

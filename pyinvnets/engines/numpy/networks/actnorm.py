@@ -53,36 +53,36 @@ class ActNorm:
         rows /= per_channel(self.s.data)
         return y
 
-    def backward(self, dy, y):
+    def backward(self, dy, y, run):
         s = self.s.data
         x = self.inverse(y)
         delta = flat(dy)
         ds = np.einsum("cm,cm->c", delta, flat(x))
-        if self.logdet:
-            ds -= delta.shape[1] // y.shape[1] / s
-        self.s.set_grad(ds)
-        delta.sum(axis=1, out=self.b.grad_out())
+        if self.logdet and run.logdets:
+            ds -= delta.shape[1] / run.samples / s
+        run.gradients.set(self.s, ds)
+        delta.sum(axis=1, out=run.gradients.out(self.b))
         delta *= per_channel(s)
         return dy, x
 
-    def jacobian(self, dx, x):
+    def jacobian(self, dx, x, tangents):
         rows, delta = flat(x), flat(dx)
         delta *= per_channel(self.s.data)
-        delta += per_channel(self.s.tangent) * rows
-        delta += per_channel(self.b.tangent)
+        delta += per_channel(tangents[self.s]) * rows
+        delta += per_channel(tangents[self.b])
         rows *= per_channel(self.s.data)
         rows += per_channel(self.b.data)
         return dx, x
 
-    def backward_inv(self, dx, x):
+    def backward_inv(self, dx, x, run):
         s = self.s.data
         delta, rows = flat(dx), flat(x)
         delta /= per_channel(s)
         ds = -np.einsum("cm,cm->c", delta, rows)
-        if self.logdet:
-            ds += delta.shape[1] // x.shape[1] / s
-        self.s.set_grad(ds)
-        self.b.set_grad(-delta.sum(axis=1))
+        if self.logdet and run.logdets:
+            ds += delta.shape[1] / run.samples / s
+        run.gradients.set(self.s, ds)
+        run.gradients.set(self.b, -delta.sum(axis=1))
         rows *= per_channel(s)
         rows += per_channel(self.b.data)
         return dx, x

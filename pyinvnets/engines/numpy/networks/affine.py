@@ -22,9 +22,9 @@ class AffineLayer:
         x += self.b.data[:, None]
         return (x, float(np.log(np.abs(self.s.data)).sum())) if self.logdet else x
 
-    def jacobian(self, dx, x):
+    def jacobian(self, dx, x, tangents):
         dx *= self.s.data[:, None]
-        dx += self.s.tangent[:, None] * x + self.b.tangent[:, None]
+        dx += tangents[self.s][:, None] * x + tangents[self.b][:, None]
         x *= self.s.data[:, None]
         x += self.b.data[:, None]
         return dx, x
@@ -34,12 +34,12 @@ class AffineLayer:
         y /= self.s.data[:, None]
         return y
 
-    def backward(self, dy, y):
+    def backward(self, dy, y, run):
         x = self.inverse(y)
         ds = (dy * x).sum(axis=1)
-        if self.logdet:
-            ds -= 1 / self.s.data
-        self.s.set_grad(ds)
-        dy.sum(axis=1, out=self.b.grad_out())
+        if self.logdet and run.logdets:
+            ds -= y.shape[1] / run.samples / self.s.data
+        run.gradients.set(self.s, ds)
+        dy.sum(axis=1, out=run.gradients.out(self.b))
         dy *= self.s.data[:, None]
         return dy, x

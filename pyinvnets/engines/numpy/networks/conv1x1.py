@@ -54,44 +54,44 @@ class Conv1x1:
         x = (self.matrix().T @ flat(y)).reshape(y.shape)
         return (x, 0.0) if self.logdet else x
 
-    def backward(self, dy, y):
+    def backward(self, dy, y, run):
         h1, h2, h3 = _reflections(*self._vectors)
         q = h3 @ h2 @ h1
         x = (q.T @ flat(y)).reshape(y.shape)
-        self._add_gradient((h1, h2, h3), flat(dy) @ flat(x).T)
+        self._add_gradient(run.gradients, (h1, h2, h3), flat(dy) @ flat(x).T)
         return (q.T @ flat(dy)).reshape(y.shape), x
 
-    def _matrix_tangent(self) -> tuple[np.ndarray, np.ndarray]:
+    def _matrix_tangent(self, tangents) -> tuple[np.ndarray, np.ndarray]:
         """The matrix, and its derivative along the vectors' tangents."""
         h1, h2, h3 = _reflections(*self._vectors)
-        d1, d2, d3 = (_reflection_tangent(p.data, p.tangent) for p in (self.v1, self.v2, self.v3))
+        d1, d2, d3 = (_reflection_tangent(p.data, tangents[p]) for p in (self.v1, self.v2, self.v3))
         return h3 @ h2 @ h1, d3 @ h2 @ h1 + h3 @ d2 @ h1 + h3 @ h2 @ d1
 
-    def jacobian(self, dx, x):
-        q, dq = self._matrix_tangent()
+    def jacobian(self, dx, x, tangents):
+        q, dq = self._matrix_tangent(tangents)
         return (q @ flat(dx) + dq @ flat(x)).reshape(x.shape), (q @ flat(x)).reshape(x.shape)
 
-    def jacobian_inverse(self, dy, y):
-        q, dq = self._matrix_tangent()
+    def jacobian_inverse(self, dy, y, tangents):
+        q, dq = self._matrix_tangent(tangents)
         return (q.T @ flat(dy) + dq.T @ flat(y)).reshape(y.shape), (q.T @ flat(y)).reshape(y.shape)
 
-    def backward_inv(self, dx, x):
+    def backward_inv(self, dx, x, run):
         """The gradient of `inverse`: from that of its result, `dx`, and the result `x`."""
         h1, h2, h3 = _reflections(*self._vectors)
         q = h3 @ h2 @ h1
         y = (q @ flat(x)).reshape(x.shape)
-        self._add_gradient((h1, h2, h3), flat(y) @ flat(dx).T)
+        self._add_gradient(run.gradients, (h1, h2, h3), flat(y) @ flat(dx).T)
         return (q @ flat(dx)).reshape(x.shape), y
 
-    def _add_gradient(self, reflections, d_matrix: np.ndarray) -> None:
+    def _add_gradient(self, gradients, reflections, d_matrix: np.ndarray) -> None:
         """Add to the vectors' gradients, as upstream does; a frozen layer adds zeros."""
         if self.freeze:
             for p in (self.v1, self.v2, self.v3):
-                p.add_grad(np.zeros_like(p.data))
+                gradients.add(p, np.zeros_like(p.data))
             return
         h1, h2, h3 = reflections
         v1, v2, v3 = self._vectors
         d_h1 = d_matrix @ h1
-        self.v1.add_grad(_vector_gradient(v1, h2 @ (h3 @ d_matrix)))
-        self.v2.add_grad(_vector_gradient(v2, h3 @ d_h1))
-        self.v3.add_grad(_vector_gradient(v3, d_h1 @ h2))
+        gradients.add(self.v1, _vector_gradient(v1, h2 @ (h3 @ d_matrix)))
+        gradients.add(self.v2, _vector_gradient(v2, h3 @ d_h1))
+        gradients.add(self.v3, _vector_gradient(v3, d_h1 @ h2))

@@ -11,7 +11,7 @@ import numpy as np
 from ..kernels.activations import SigmoidLayer
 from ..kernels.layout import split
 from ..kernels.reversible import Reversible
-from .glow import couple_tangent, log_determinant
+from .glow import couple_tangent, log_determinants
 from .residual import ResidualBlock
 
 
@@ -31,7 +31,7 @@ class CouplingLayerBasic(Reversible):
         return self.activation.forward(log_scale), shift, saved
 
     def _term(self, scale) -> float | np.ndarray:
-        return log_determinant(scale) if self.logdet else 0.0
+        return log_determinants(scale) if self.logdet else 0.0
 
     def _couple(self, x1, x2):
         """Turn `x2` into the second output, in place."""
@@ -54,30 +54,30 @@ class CouplingLayerBasic(Reversible):
         scale, _ = self._uncouple(y1, y2)
         return y1, y2, self._term(scale)
 
-    def _block_gradient(self, d_scale, d_shift, scale, saved):
-        return self.RB.backward(np.concatenate((self.activation.backward(d_scale, scale), d_shift)), saved)
+    def _block_gradient(self, d_scale, d_shift, scale, saved, run):
+        return self.RB.backward(np.concatenate((self.activation.backward(d_scale, scale), d_shift)), saved, run)
 
-    def backward(self, dy1, dy2, y1, y2):
+    def backward(self, dy1, dy2, y1, y2, run):
         scale, saved = self._uncouple(y1, y2)
         d_scale = dy2 * y2
-        if self.logdet:
-            d_scale -= 1 / (scale * y2.shape[1])
-        dy1 += self._block_gradient(d_scale, dy2, scale, saved)
+        if self.logdet and run.logdets:
+            d_scale -= 1 / (scale * run.samples)
+        dy1 += self._block_gradient(d_scale, dy2, scale, saved, run)
         dy2 *= scale
         return dy1, dy2, y1, y2
 
-    def jacobian(self, dx1, dx2, x1, x2):
-        d_block, block = self.RB.jacobian(dx1, x1)
+    def jacobian(self, dx1, dx2, x1, x2, tangents):
+        d_block, block = self.RB.jacobian(dx1, x1, tangents)
         couple_tangent(self.activation, dx2, x2, d_block, block)
         return dx1, dx2, x1, x2
 
-    def backward_inv(self, dx1, dx2, x1, x2):
+    def backward_inv(self, dx1, dx2, x1, x2, run):
         x2_before = x2.copy()
         scale, saved = self._couple(x1, x2)
         dx2 /= -scale
         d_scale = dx2 * x2_before
-        if self.logdet:
-            d_scale += 1 / (scale * x2.shape[1])
-        dx1 += self._block_gradient(d_scale, dx2, scale, saved)
+        if self.logdet and run.logdets:
+            d_scale += 1 / (scale * run.samples)
+        dx1 += self._block_gradient(d_scale, dx2, scale, saved, run)
         np.negative(dx2, out=dx2)
         return dx1, dx2, x1, x2

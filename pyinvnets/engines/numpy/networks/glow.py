@@ -9,8 +9,6 @@ image generation with conditional invertible neural networks», https://arxiv.or
 
 from __future__ import annotations
 
-from contextvars import ContextVar
-
 import numpy as np
 
 from ..kernels.activations import SigmoidLayer
@@ -21,16 +19,10 @@ from .actnorm import ActNorm
 from .conv1x1 import Conv1x1
 from .residual import DenseBlock, ResidualBlock
 
-BY_SAMPLE: ContextVar[bool] = ContextVar("BY_SAMPLE", default=False)
-"""Whether log-determinants are those of all samples in place of their mean; of each thread its own."""
 
-
-def log_determinant(scale: np.ndarray) -> float | np.ndarray:
-    """The mean over the batch of the sum of log|scale|, or these sums."""
-    logarithms = np.log(np.abs(scale))
-    if BY_SAMPLE.get():
-        return logarithms.sum(axis=(0, *range(2, scale.ndim)), dtype=np.float64)
-    return float(logarithms.sum()) / scale.shape[1]
+def log_determinants(scale: np.ndarray) -> np.ndarray:
+    """The sum of log|scale| of each sample."""
+    return np.log(np.abs(scale)).sum(axis=(0, *range(2, scale.ndim)), dtype=np.float64)
 
 
 def couple_tangent(activation, dx, x, d_block, block) -> None:
@@ -63,7 +55,7 @@ class AffineCoupling:
         scale, shift, _ = self._scale_shift(y2, *condition)
         y1 *= scale
         y1 += shift
-        return (y, log_determinant(scale)) if self.logdet else y
+        return (y, log_determinants(scale)) if self.logdet else y
 
     def _undo_coupling(self, y, *condition):
         """Turn `y` into the coupling's input, in place."""
@@ -77,17 +69,17 @@ class AffineCoupling:
         self._undo_coupling(y, *condition)
         return self.C.inverse(y)
 
-    def backward(self, dy, y, *condition):
+    def backward(self, dy, y, *condition, run):
         scale, saved = self._undo_coupling(y, *condition)
         (dy1, dy2), (x1, _) = split(dy), split(y)
         d_scale = dy1 * x1
-        if self.logdet:
-            d_scale -= 1 / (scale * y.shape[1])
+        if self.logdet and run.logdets:
+            d_scale -= 1 / (scale * run.samples)
         d_block = np.concatenate((self.activation.backward(d_scale, scale), dy1))
         dy1 *= scale
-        dx2, d_condition = split(self.RB.backward(d_block, saved), len(dy2))
+        dx2, d_condition = split(self.RB.backward(d_block, saved, run), len(dy2))
         dy2 += dx2
-        results = self.C.backward(dy, y)
+        results = self.C.backward(dy, y, run)
         return (*results, d_condition) if condition else results
 
 
@@ -132,10 +124,10 @@ class CouplingLayerGlow(AffineCoupling):
         self.logdet = logdet
         self.activation = activation or SigmoidLayer()
 
-    def jacobian(self, dx, x):
-        dy, y = self.C.jacobian(dx, x)
+    def jacobian(self, dx, x, tangents):
+        dy, y = self.C.jacobian(dx, x, tangents)
         (dy1, dy2), (y1, y2) = split(dy), split(y)
-        d_block, block = self.RB.jacobian(dy2, y2)
+        d_block, block = self.RB.jacobian(dy2, y2, tangents)
         couple_tangent(self.activation, dy1, y1, d_block, block)
         return dy, y
 
@@ -237,6 +229,8 @@ class ConditionalLayerGlow(AffineCoupling):
 class NetworkConditionalGlow:
     """The latent keeps the data's shape; with `split_scales` its memory holds the parts one after the other."""
 
+    logdet = True
+
     def __init__(
         self, rng, n_in, n_cond, n_hidden, L, K, split_scales=False, ndims=2, squeezer=None, **options
     ) -> None:
@@ -289,7 +283,7 @@ class NetworkConditionalGlow:
                 z, c = self.squeezer.inverse(z), self.squeezer.inverse(c)
         return z
 
-    def backward(self, dz, z, c):
+    def backward(self, dz, z, c, run):
         if self.split_scales:
             *d_parts, dz = self._parts(dz)
             *parts, z = self._parts(z)
@@ -298,10 +292,10 @@ class NetworkConditionalGlow:
             if self.split_scales and i < self.L:
                 dz, z = np.concatenate((dz, d_parts.pop())), np.concatenate((z, parts.pop()))
             for j in range(self.K, 0, -1):
-                dz, z, term = self.CL[i, j].backward(dz, z, c)
-                dz, z = self.AN[i, j].backward(dz, z)
+                dz, z, term = self.CL[i, j].backward(dz, z, c, run=run)
+                dz, z = self.AN[i, j].backward(dz, z, run)
                 dc += term
             if self.split_scales:
                 dz, z, dc, c = map(self.squeezer.inverse, (dz, z, dc, c))
-        dc, _ = self.AN_C.backward(dc, c)
+        dc, _ = self.AN_C.backward(dc, c, run)
         return dz, z, dc

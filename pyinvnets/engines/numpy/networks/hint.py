@@ -29,7 +29,7 @@ def depth(n_in: int) -> int:
 class CouplingLayerHINT(Reversible):
     """Works in place on `x`, except for the 1x1 convolution.
 
-    A block used twice keeps the gradient of its last use, as upstream has it, unless `sums_shared`.
+    A block used twice keeps the gradient of its last use, as upstream has it, unless the pass sums them.
     """
 
     def __init__(self, rng, n_in, n_hidden, logdet=False, permute="none", **options) -> None:
@@ -39,7 +39,6 @@ class CouplingLayerHINT(Reversible):
         ]
         self.C = None if permute == "none" else Conv1x1(rng, n_in // 2 if permute == "lower" else n_in)
         self.logdet, self.permute = logdet, permute
-        self.sums_shared = False
         self.fields = ("CL",) if permute == "none" else ("CL", "C")
 
     # The recursion
@@ -60,36 +59,36 @@ class CouplingLayerHINT(Reversible):
         term += self.CL[level].inverse_term(ya, yb)[2]
         return term + self._uncouple(yb, level + 1)
 
-    def _backward(self, dy, y, level=0) -> None:
+    def _backward(self, dy, y, run, level=0) -> None:
         (dya, dyb), (ya, yb) = split(dy), split(y)
         if len(y) > FINEST:
-            self._backward(dya, ya, level + 1)
-        self.CL[level].backward(dya, dyb, ya, yb)
+            self._backward(dya, ya, run, level + 1)
+        self.CL[level].backward(dya, dyb, ya, yb, run)
         if len(y) > FINEST:
-            first = [p.grad.copy() for p in self._deeper(level)] if self.sums_shared else []
-            self._backward(dyb, yb, level + 1)
+            first = [run.gradients.get(p).copy() for p in self._deeper(level)] if run.sums_shared else []
+            self._backward(dyb, yb, run, level + 1)
             for p, gradient in zip(self._deeper(level), first, strict=False):
-                p.add_grad(gradient)
+                run.gradients.add(p, gradient)
 
     def _deeper(self, level):
         """The parameters of the blocks that both halves of this level use."""
         return [getattr(layer.RB, field) for layer in self.CL[level + 1 :] for field in layer.RB.fields]
 
-    def _jacobian(self, dx, x, level=0) -> None:
+    def _jacobian(self, dx, x, tangents, level=0) -> None:
         (dxa, dxb), (xa, xb) = split(dx), split(x)
         if len(x) > FINEST:
-            self._jacobian(dxb, xb, level + 1)
-        self.CL[level].jacobian(dxa, dxb, xa, xb)
+            self._jacobian(dxb, xb, tangents, level + 1)
+        self.CL[level].jacobian(dxa, dxb, xa, xb, tangents)
         if len(x) > FINEST:
-            self._jacobian(dxa, xa, level + 1)
+            self._jacobian(dxa, xa, tangents, level + 1)
 
-    def _backward_inv(self, dx, x, level=0) -> None:
+    def _backward_inv(self, dx, x, run, level=0) -> None:
         (dxa, dxb), (xa, xb) = split(dx), split(x)
         if len(x) > FINEST:
-            self._backward_inv(dxb, xb, level + 1)
-        self.CL[level].backward_inv(dxa, dxb, xa, xb)
+            self._backward_inv(dxb, xb, run, level + 1)
+        self.CL[level].backward_inv(dxa, dxb, xa, xb, run)
         if len(x) > FINEST:
-            self._backward_inv(dxa, xa, level + 1)
+            self._backward_inv(dxa, xa, run, level + 1)
 
     # The permutation around it
 
@@ -113,34 +112,34 @@ class CouplingLayerHINT(Reversible):
             yb[...] = self.C.inverse(yb)
         return y, term
 
-    def backward(self, dy, y):
+    def backward(self, dy, y, run):
         if self.permute == "both":
-            dy, y = self.C.backward_inv(dy, y)
-        self._backward(dy, y)
+            dy, y = self.C.backward_inv(dy, y, run)
+        self._backward(dy, y, run)
         if self.permute in ("full", "both"):
-            return self.C.backward(dy, y)
+            return self.C.backward(dy, y, run)
         if self.permute == "lower":
             (_, dyb), (_, yb) = split(dy), split(y)
-            dyb[...], yb[...] = self.C.backward(dyb, yb)
+            dyb[...], yb[...] = self.C.backward(dyb, yb, run)
         return dy, y
 
-    def jacobian(self, dx, x):
+    def jacobian(self, dx, x, tangents):
         if self.permute in ("full", "both"):
-            dx, x = self.C.jacobian(dx, x)
+            dx, x = self.C.jacobian(dx, x, tangents)
         elif self.permute == "lower":
             (_, dxb), (_, xb) = split(dx), split(x)
-            dxb[...], xb[...] = self.C.jacobian(dxb, xb)
-        self._jacobian(dx, x)
-        return self.C.jacobian_inverse(dx, x) if self.permute == "both" else (dx, x)
+            dxb[...], xb[...] = self.C.jacobian(dxb, xb, tangents)
+        self._jacobian(dx, x, tangents)
+        return self.C.jacobian_inverse(dx, x, tangents) if self.permute == "both" else (dx, x)
 
-    def backward_inv(self, dx, x):
+    def backward_inv(self, dx, x, run):
         if self.permute in ("full", "both"):
-            dx, x = self.C.backward_inv(dx, x)
+            dx, x = self.C.backward_inv(dx, x, run)
         elif self.permute == "lower":
             (_, dxb), (_, xb) = split(dx), split(x)
-            dxb[...], xb[...] = self.C.backward_inv(dxb, xb)
-        self._backward_inv(dx, x)
-        return self.C.backward(dx, x) if self.permute == "both" else (dx, x)
+            dxb[...], xb[...] = self.C.backward_inv(dxb, xb, run)
+        self._backward_inv(dx, x, run)
+        return self.C.backward(dx, x, run) if self.permute == "both" else (dx, x)
 
 
 class ConditionalHINT(Reversible):
@@ -178,31 +177,31 @@ class ConditionalLayerHINT(ConditionalHINT):
             x, y = self.C_X.inverse(x), self.C_Y.inverse(y)
         return x, y, term_x + term_y + term_yx
 
-    def backward(self, dx, dy, x, y):
-        dy, y = self.CL_Y.backward(dy, y)
-        dy, dx, y, x = self.CL_YX.backward(dy, dx, y, x)
-        dx, x = self.CL_X.backward(dx, x)
+    def backward(self, dx, dy, x, y, run):
+        dy, y = self.CL_Y.backward(dy, y, run)
+        dy, dx, y, x = self.CL_YX.backward(dy, dx, y, x, run)
+        dx, x = self.CL_X.backward(dx, x, run)
         if self.permute:
-            dx, x = self.C_X.backward(dx, x)
-            dy, y = self.C_Y.backward(dy, y)
+            dx, x = self.C_X.backward(dx, x, run)
+            dy, y = self.C_Y.backward(dy, y, run)
         return dx, dy, x, y
 
-    def backward_inv(self, dx, dy, x, y):
+    def backward_inv(self, dx, dy, x, y, run):
         if self.permute:
-            dx, x = self.C_X.backward_inv(dx, x)
-            dy, y = self.C_Y.backward_inv(dy, y)
-        dx, x = self.CL_X.backward_inv(dx, x)
-        dy, dx, y, x = self.CL_YX.backward_inv(dy, dx, y, x)
-        dy, y = self.CL_Y.backward_inv(dy, y)
+            dx, x = self.C_X.backward_inv(dx, x, run)
+            dy, y = self.C_Y.backward_inv(dy, y, run)
+        dx, x = self.CL_X.backward_inv(dx, x, run)
+        dy, dx, y, x = self.CL_YX.backward_inv(dy, dx, y, x, run)
+        dy, y = self.CL_Y.backward_inv(dy, y, run)
         return dx, dy, x, y
 
-    def jacobian(self, dx, dy, x, y):
+    def jacobian(self, dx, dy, x, y, tangents):
         if self.permute:
-            dx, x = self.C_X.jacobian(dx, x)
-            dy, y = self.C_Y.jacobian(dy, y)
-        dx, x = self.CL_X.jacobian(dx, x)
-        dy, dx, y, x = self.CL_YX.jacobian(dy, dx, y, x)
-        dy, y = self.CL_Y.jacobian(dy, y)
+            dx, x = self.C_X.jacobian(dx, x, tangents)
+            dy, y = self.C_Y.jacobian(dy, y, tangents)
+        dx, x = self.CL_X.jacobian(dx, x, tangents)
+        dy, dx, y, x = self.CL_YX.jacobian(dy, dx, y, x, tangents)
+        dy, y = self.CL_Y.jacobian(dy, y, tangents)
         return dx, dy, x, y
 
     def forward_Y_term(self, y):
@@ -232,21 +231,21 @@ class Step:
         x, term_x = self.AN_X.inverse_term(x)
         return x, y, term_x + term_y + term
 
-    def backward(self, dx, dy, x, y):
-        dx, dy, x, y = self.CL.backward(dx, dy, x, y)
-        dx, x = self.AN_X.backward(dx, x)
-        dy, y = self.AN_Y.backward(dy, y)
+    def backward(self, dx, dy, x, y, run):
+        dx, dy, x, y = self.CL.backward(dx, dy, x, y, run)
+        dx, x = self.AN_X.backward(dx, x, run)
+        dy, y = self.AN_Y.backward(dy, y, run)
         return dx, dy, x, y
 
-    def backward_inv(self, dx, dy, x, y):
-        dx, x = self.AN_X.backward_inv(dx, x)
-        dy, y = self.AN_Y.backward_inv(dy, y)
-        return self.CL.backward_inv(dx, dy, x, y)
+    def backward_inv(self, dx, dy, x, y, run):
+        dx, x = self.AN_X.backward_inv(dx, x, run)
+        dy, y = self.AN_Y.backward_inv(dy, y, run)
+        return self.CL.backward_inv(dx, dy, x, y, run)
 
-    def jacobian(self, dx, dy, x, y):
-        dx, x = self.AN_X.jacobian(dx, x)
-        dy, y = self.AN_Y.jacobian(dy, y)
-        return self.CL.jacobian(dx, dy, x, y)
+    def jacobian(self, dx, dy, x, y, tangents):
+        dx, x = self.AN_X.jacobian(dx, x, tangents)
+        dy, y = self.AN_Y.jacobian(dy, y, tangents)
+        return self.CL.jacobian(dx, dy, x, y, tangents)
 
     def forward_Y_term(self, y):
         y, term = self.AN_Y.forward_term(y)
@@ -257,7 +256,7 @@ class Step:
         return self.AN_Y.inverse(self.CL.inverse_Y(y))
 
 
-def run(steps, mode, *lanes):
+def through(steps, mode, *lanes):
     """The lanes after all steps, and the sum of their log-determinants."""
     logdet = 0.0
     for step in steps:
@@ -266,10 +265,10 @@ def run(steps, mode, *lanes):
     return *lanes, logdet
 
 
-def chain(steps, mode, *lanes):
-    """The lanes after all steps, for modes without a log-determinant."""
+def chain(steps, mode, given, *lanes):
+    """The lanes after all steps, for modes without a log-determinant; each step is given the same besides them."""
     for step in steps:
-        lanes = getattr(step, mode)(*lanes)
+        lanes = getattr(step, mode)(*lanes, *given)
         lanes = lanes if isinstance(lanes, tuple) else (lanes,)
     return lanes
 
@@ -283,25 +282,25 @@ class NetworkConditionalHINT(ConditionalHINT):
     fields = ("AN_X", "AN_Y", "CL")
 
     def forward_term(self, x, y):
-        return run(self.steps, "forward_term", x, y)
+        return through(self.steps, "forward_term", x, y)
 
     def inverse_term(self, x, y):
-        return run(self.steps[::-1], "inverse_term", x, y)
+        return through(self.steps[::-1], "inverse_term", x, y)
 
-    def backward(self, dx, dy, x, y):
-        return chain(self.steps[::-1], "backward", dx, dy, x, y)
+    def backward(self, dx, dy, x, y, run):
+        return chain(self.steps[::-1], "backward", (run,), dx, dy, x, y)
 
-    def backward_inv(self, dx, dy, x, y):
-        return chain(self.steps, "backward_inv", dx, dy, x, y)
+    def backward_inv(self, dx, dy, x, y, run):
+        return chain(self.steps, "backward_inv", (run,), dx, dy, x, y)
 
-    def jacobian(self, dx, dy, x, y):
-        return chain(self.steps, "jacobian", dx, dy, x, y)
+    def jacobian(self, dx, dy, x, y, tangents):
+        return chain(self.steps, "jacobian", (tangents,), dx, dy, x, y)
 
     def forward_Y_term(self, y):
-        return run(self.steps, "forward_Y_term", y)
+        return through(self.steps, "forward_Y_term", y)
 
     def inverse_Y(self, y):
-        return chain(self.steps[::-1], "inverse_Y", y)[0]
+        return chain(self.steps[::-1], "inverse_Y", (), y)[0]
 
 
 class NetworkMultiScaleConditionalHINT(ConditionalHINT, Scales):
@@ -324,28 +323,36 @@ class NetworkMultiScaleConditionalHINT(ConditionalHINT, Scales):
     fields = ("AN_X", "AN_Y", "CL")
 
     def forward_term(self, x, y):
-        return self._down(lambda i, *lanes: run(self.steps[i - 1], "forward_term", *lanes), x, y)
+        return self._down(lambda i, *lanes: through(self.steps[i - 1], "forward_term", *lanes), x, y)
 
     def inverse_term(self, x, y):
-        return self._up(lambda i, *lanes: run(self.steps[i - 1][::-1], "inverse_term", *lanes), x, y)
+        return self._up(lambda i, *lanes: through(self.steps[i - 1][::-1], "inverse_term", *lanes), x, y)
 
-    def backward(self, dx, dy, x, y):
-        return self._up(lambda i, *lanes: (*chain(self.steps[i - 1][::-1], "backward", *lanes), 0.0), dx, dy, x, y)[:-1]
+    def backward(self, dx, dy, x, y, run):
+        return self._up(
+            lambda i, *lanes: (*chain(self.steps[i - 1][::-1], "backward", (run,), *lanes), 0.0), dx, dy, x, y
+        )[:-1]
 
-    def backward_inv(self, dx, dy, x, y):
-        return self._down(lambda i, *lanes: (*chain(self.steps[i - 1], "backward_inv", *lanes), 0.0), dx, dy, x, y)[:-1]
+    def backward_inv(self, dx, dy, x, y, run):
+        return self._down(
+            lambda i, *lanes: (*chain(self.steps[i - 1], "backward_inv", (run,), *lanes), 0.0), dx, dy, x, y
+        )[:-1]
 
-    def jacobian(self, dx, dy, x, y):
-        return self._down(lambda i, *lanes: (*chain(self.steps[i - 1], "jacobian", *lanes), 0.0), dx, dy, x, y)[:-1]
+    def jacobian(self, dx, dy, x, y, tangents):
+        return self._down(
+            lambda i, *lanes: (*chain(self.steps[i - 1], "jacobian", (tangents,), *lanes), 0.0), dx, dy, x, y
+        )[:-1]
 
     def forward_Y_term(self, y):
-        return self._down(lambda i, *lanes: run(self.steps[i - 1], "forward_Y_term", *lanes), y)
+        return self._down(lambda i, *lanes: through(self.steps[i - 1], "forward_Y_term", *lanes), y)
 
     def inverse_Y(self, y):
-        return self._up(lambda i, *lanes: (*chain(self.steps[i - 1][::-1], "inverse_Y", *lanes), 0.0), y)[0]
+        return self._up(lambda i, *lanes: (*chain(self.steps[i - 1][::-1], "inverse_Y", (), *lanes), 0.0), y)[0]
 
 
 class NetworkMultiScaleHINT(FlowSteps):
+    logdet = True
+
     def __init__(self, rng, n_in, n_hidden, L, K, split_scales=False, ndims=2, **options) -> None:
         self._set_scales(n_in, L, split_scales, WaveletLayer())
         self.K = K

@@ -69,24 +69,24 @@ class HyperbolicLayer:
     def inverse(self, x_curr, x_new):
         return self._restore(2 * x_curr - x_new + self._force(x_curr)[0], x_curr)
 
-    def backward(self, d_curr, d_new, x_curr, x_new):
+    def backward(self, d_curr, d_new, x_curr, x_new, run):
         force, (shape, matrix, columns, convolved, hidden) = self._force(x_curr)
         d_columns = shape.gather(samples_last(d_new)) * -self.alpha
         d_convolved = _RELU.gate(matrix @ d_columns, convolved)
         shape.matrix_gradient(
             np.concatenate((hidden, d_convolved), axis=1),
             np.concatenate((d_columns, columns), axis=1),
-            self.W.grad_out(),
+            run.gradients.out(self.W),
         )
-        d_convolved.sum(axis=1, out=self.b.grad_out())
+        d_convolved.sum(axis=1, out=run.gradients.out(self.b))
         d_curr = d_curr + 2 * d_new + samples_second(shape.scatter(matrix.T @ d_convolved, x_curr.shape[1]))
         return self._restore(-d_new, d_curr, 2 * x_curr - x_new + force, x_curr)
 
-    def jacobian(self, d_prev, d_curr, x_prev, x_curr):
+    def jacobian(self, d_prev, d_curr, x_prev, x_curr, tangents):
         d_prev, d_curr, x_prev, x_curr = self._resize(d_prev, d_curr, x_prev, x_curr)
         force, (shape, matrix, columns, convolved, hidden) = self._force(x_curr)
-        d_matrix = shape.matrix(self.W.tangent)
-        d_convolved = matrix @ shape.gather(samples_last(d_curr)) + d_matrix @ columns + per_channel(self.b.tangent)
+        d_matrix = shape.matrix(tangents[self.W])
+        d_convolved = matrix @ shape.gather(samples_last(d_curr)) + d_matrix @ columns + per_channel(tangents[self.b])
         d_columns = matrix.T @ _RELU.gate(d_convolved, convolved) + d_matrix.T @ hidden
         d_force = -self.alpha * samples_second(shape.scatter(d_columns, x_curr.shape[1]))
         return d_curr, 2 * d_curr - d_prev + d_force, x_curr, 2 * x_curr - x_prev + force
@@ -115,12 +115,12 @@ class NetworkHyperbolic:
             y_curr, y_new = layer.inverse(y_curr, y_new)
         return y_curr, y_new
 
-    def backward(self, d_curr, d_new, y_curr, y_new):
+    def backward(self, d_curr, d_new, y_curr, y_new, run):
         for layer in reversed(self.HL):
-            d_curr, d_new, y_curr, y_new = layer.backward(d_curr, d_new, y_curr, y_new)
+            d_curr, d_new, y_curr, y_new = layer.backward(d_curr, d_new, y_curr, y_new, run)
         return d_curr, d_new, y_curr, y_new
 
-    def jacobian(self, d_prev, d_curr, x_prev, x_curr):
+    def jacobian(self, d_prev, d_curr, x_prev, x_curr, tangents):
         for layer in self.HL:
-            d_prev, d_curr, x_prev, x_curr = layer.jacobian(d_prev, d_curr, x_prev, x_curr)
+            d_prev, d_curr, x_prev, x_curr = layer.jacobian(d_prev, d_curr, x_prev, x_curr, tangents)
         return d_prev, d_curr, x_prev, x_curr

@@ -34,21 +34,21 @@ class CouplingLayerIRIM:
         y2 -= self.RB.forward(y1)
         return self.C.inverse(y)
 
-    def jacobian(self, dx, x):
-        dx, x = self.C.jacobian(dx, x)
+    def jacobian(self, dx, x, tangents):
+        dx, x = self.C.jacobian(dx, x, tangents)
         (dx1, dx2), (x1, x2) = split(dx), split(x)
-        d_change, change = self.RB.jacobian(dx1, x1)
+        d_change, change = self.RB.jacobian(dx1, x1, tangents)
         dx2 += d_change
         x2 += change
-        return self.C.jacobian_inverse(dx, x)
+        return self.C.jacobian_inverse(dx, x, tangents)
 
-    def backward(self, dy, y):
-        dy, y = self.C.backward_inv(dy, y)
+    def backward(self, dy, y, run):
+        dy, y = self.C.backward_inv(dy, y, run)
         (dy1, dy2), (y1, y2) = split(dy), split(y)
         change, saved = self.RB.forward_save(y1)
         y2 -= change
-        dy1 += self.RB.backward(dy2, saved)
-        return self.C.backward(dy, y)
+        dy1 += self.RB.backward(dy2, saved, run)
+        return self.C.backward(dy, y, run)
 
 
 def apply(operator, x):
@@ -110,13 +110,13 @@ class NetworkLoop:
             s[:1] -= norm.forward(self._gradient(eta, d, operator))
         return eta, s
 
-    def backward(self, d_eta, ds, eta, s, d, operator):
+    def backward(self, d_eta, ds, eta, s, d, operator, run):
         for layer, norm in zip(self.L[::-1], self.AN[::-1], strict=True):
-            gradient, state = layer.backward(np.concatenate((d_eta, ds)), np.concatenate((eta, s)))
+            gradient, state = layer.backward(np.concatenate((d_eta, ds)), np.concatenate((eta, s)), run)
             (d_eta, ds), (eta, s) = split(gradient, 1), split(state, 1)
             step = norm.forward(self._gradient(eta, d, operator))
             s[:1] -= step
-            d_step, _ = norm.backward(ds[:1].copy(), step)
+            d_step, _ = norm.backward(ds[:1].copy(), step, run)
             # As upstream has it: the derivative of psi is left out.
             d_eta = d_eta + _image(apply_adjoint(operator, apply(operator, _columns(d_step))), eta.shape)
         return d_eta, ds, eta, s

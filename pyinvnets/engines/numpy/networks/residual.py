@@ -63,31 +63,31 @@ class ResidualBlock:
         y3 = samples_second(outer.scatter(outer.matrix(self.W3.data).T @ x3, samples))
         return self.ending.forward(y3), (outer, inner, skip, x1, y1, x2, y2, x3, y3)
 
-    def backward(self, delta, saved):
+    def backward(self, delta, saved, run):
         outer, inner, skip, x1, y1, x2, y2, x3, y3 = saved
         samples = y3.shape[1]
         gate = self.activation.gate
         d3 = gate(delta, y3) if self.ending is self.activation else self.ending.backward(delta, y3)
         d3 = outer.gather(samples_last(d3))
-        outer.matrix_gradient(x3, d3, self.W3.grad_out())
+        outer.matrix_gradient(x3, d3, run.gradients.out(self.W3))
         d2 = gate(outer.matrix(self.W3.data) @ d3, y2)
-        inner.matrix_gradient(d2, x2, self.W2.grad_out())
-        d2.sum(axis=1, out=self.b2.grad_out())
+        inner.matrix_gradient(d2, x2, run.gradients.out(self.W2))
+        d2.sum(axis=1, out=run.gradients.out(self.b2))
         d1 = gate(flat(inner.scatter(skip.T @ d2, samples)), y1)
-        outer.matrix_gradient(d1, x1, self.W1.grad_out())
-        d1.sum(axis=1, out=self.b1.grad_out())
+        outer.matrix_gradient(d1, x1, run.gradients.out(self.W1))
+        d1.sum(axis=1, out=run.gradients.out(self.b1))
         return samples_second(outer.scatter(outer.matrix(self.W1.data).T @ d1, samples))
 
-    def jacobian(self, dx, x):
+    def jacobian(self, dx, x, tangents):
         """The derivative along `dx` and the parameters' tangents, and the output."""
         output, (outer, inner, skip, x1, y1, x2, y2, x3, y3) = self.forward_save(x)
         samples = x.shape[1]
         gate = self.activation.gate
-        d1 = outer.matrix(self.W1.data) @ outer.gather(samples_last(dx)) + outer.matrix(self.W1.tangent) @ x1
-        d1 += per_channel(self.b1.tangent)
-        d2 = skip @ inner.gather(gate(d1, y1).reshape(-1, *outer.out, samples)) + inner.matrix(self.W2.tangent) @ x2
-        d2 += per_channel(self.b2.tangent)
-        columns = outer.matrix(self.W3.data).T @ gate(d2, y2) + outer.matrix(self.W3.tangent).T @ x3
+        d1 = outer.matrix(self.W1.data) @ outer.gather(samples_last(dx)) + outer.matrix(tangents[self.W1]) @ x1
+        d1 += per_channel(tangents[self.b1])
+        d2 = skip @ inner.gather(gate(d1, y1).reshape(-1, *outer.out, samples)) + inner.matrix(tangents[self.W2]) @ x2
+        d2 += per_channel(tangents[self.b2])
+        columns = outer.matrix(self.W3.data).T @ gate(d2, y2) + outer.matrix(tangents[self.W3]).T @ x3
         d3 = samples_second(outer.scatter(columns, samples))
         return gate(d3, y3) if self.ending is self.activation else self.ending.jacobian(d3, y3), output
 
@@ -119,23 +119,23 @@ class DenseBlock:
             states.append(np.maximum(y, 0, out=y))
         return np.ascontiguousarray(states[-1].reshape(samples, -1, self.nx).swapaxes(0, 1)), states
 
-    def backward(self, delta, states):
+    def backward(self, delta, states, run):
         samples = delta.shape[1]
         delta = delta.swapaxes(0, 1).reshape(samples, -1)
         layers = list(zip(self.params[::2], self.params[1::2], states, states[1:], strict=False))
         for weight, bias, x, y in reversed(layers):
             delta = delta * (y > 0)
-            np.matmul(x.T, delta, out=weight.grad_out())
-            delta.sum(axis=0, out=bias.grad_out())
+            np.matmul(x.T, delta, out=run.gradients.out(weight))
+            delta.sum(axis=0, out=run.gradients.out(bias))
             delta = delta @ weight.data.T
         return np.ascontiguousarray(delta.reshape(samples, -1, self.nx).swapaxes(0, 1))
 
-    def jacobian(self, dx, x):
+    def jacobian(self, dx, x, tangents):
         output, states = self.forward_save(x)
         samples = x.shape[1]
         delta = dx.swapaxes(0, 1).reshape(samples, -1)
         for weight, bias, before, after in zip(self.params[::2], self.params[1::2], states, states[1:], strict=False):
-            delta = (delta @ weight.data + before @ weight.tangent + bias.tangent) * (after > 0)
+            delta = (delta @ weight.data + before @ tangents[weight] + tangents[bias]) * (after > 0)
         return np.ascontiguousarray(delta.reshape(samples, -1, self.nx).swapaxes(0, 1)), output
 
 
@@ -173,21 +173,22 @@ class ConditionalResidualBlock:
     def forward(self, x, d):
         return self._forward(x, d)[2], d
 
-    def backward(self, dz, dd, x, d):
+    def backward(self, dz, dd, x, d, run):
         rows, dense, _, saved = self._forward(x, d)
-        dx, d_image = split(self.block.backward(dz, saved), len(x))
+        dx, d_image = split(self.block.backward(dz, saved, run), len(x))
         d_dense = _RELU.gate(_rows(d_image), dense)
-        np.matmul(rows.T, d_dense, out=self.W0.grad_out())
-        d_dense.sum(axis=0, out=self.b0.grad_out())
+        np.matmul(rows.T, d_dense, out=run.gradients.out(self.W0))
+        d_dense.sum(axis=0, out=run.gradients.out(self.b0))
         dd += _image(d_dense @ self.W0.data.T, (len(d), *d.shape[2:]))
         return dx, dd
 
-    def jacobian(self, dx, dd, x, d):
+    def jacobian(self, dx, dd, x, d, tangents):
         rows = _rows(d)
         dense = rows @ self.W0.data + self.b0.data
-        d_dense = _RELU.gate(_rows(dd) @ self.W0.data + rows @ self.W0.tangent + self.b0.tangent, dense)
+        d_dense = _RELU.gate(_rows(dd) @ self.W0.data + rows @ tangents[self.W0] + tangents[self.b0], dense)
         dz, z = self.block.jacobian(
             np.concatenate((dx, _image(d_dense, self.shape))),
             np.concatenate((x, _image(_RELU.forward(dense), self.shape))),
+            tangents,
         )
         return dz, dd, z, d

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from helpers.julia_user import DOCTOR, READY, SETUP, User, failure_of
+from helpers.julia_user import DOCTOR, PATIENCE, READY, SETUP, User, failure_of
 from helpers.processes import ROOT
 
 NEEDED = ("InvertibleNetworks", "JOLI", "Flux", "NNlib", "PrecompileTools", "PythonCall")
@@ -123,16 +123,18 @@ def test_a_julia_that_is_none(user):
 
 
 def wait_for(path: Path) -> None:
-    end = time.monotonic() + 30
+    end = time.monotonic() + PATIENCE
     while not path.exists():
         assert time.monotonic() < end, f"no {path}"
         time.sleep(0.02)
 
 
 def test_killed_while_packages_are_installed(user):
-    process = user.begin(SETUP, STAND_IN_SECONDS="20")
+    go = user.folder / "go"
+    process = user.begin(SETUP, STAND_IN_UNTIL=str(go))
     wait_for(user.project / "Project.toml")
     process.kill()
+    go.touch()  # the stand-in outlives its parent, as Julia does
     process.communicate()
     assert user.run(READY).stdout == "False\n"
     user.gets_to_the_end()
@@ -158,11 +160,18 @@ def test_killed_while_julia_is_unpacked(user):
 
 
 def test_two_at_once(user):
-    first, second = (user.begin(SETUP, STAND_IN_SECONDS="2") for _ in range(2))
-    outputs = [process.communicate(timeout=60) for process in (first, second)]
+    go = user.folder / "go"
+    first = user.begin(SETUP, STAND_IN_UNTIL=str(go))
+    wait_for(user.project / "Project.toml")
+    second = user.begin(SETUP)
+    line = second.stdout.readline()
+    while line and "Waiting for another setup" not in line:
+        line = second.stdout.readline()
+    assert line, "the second does not wait"
+    go.touch()
+    outputs = [process.communicate(timeout=PATIENCE) for process in (first, second)]
     assert [first.returncode, second.returncode] == [0, 0], outputs
-    assert sorted("Waiting for another setup" in output for output, _ in outputs) == [False, True]
-    assert sum("Installing packages" in errors for _, errors in outputs) == 1
+    assert ["Installing packages" in errors for _, errors in outputs] == [True, False]
 
 
 def test_a_newer_juliacall_asks_for_another_setup(user):

@@ -1,7 +1,7 @@
 """A stand-in for the executable `julia`: it answers juliapkg's questions as Julia does, and fails as told.
 
-STAND_IN_VERSION is the version that it claims to be, STAND_IN_SECONDS how long it installs, STAND_IN_FAILURE what goes
-wrong: "packages" (Pkg cannot download) or "memory" (killed while it precompiles).
+STAND_IN_VERSION is the version that it claims to be, STAND_IN_UNTIL a file that it waits for, STAND_IN_FAILURE what
+goes wrong: "packages" (Pkg cannot download) or "memory" (killed while it precompiles).
 """
 
 from __future__ import annotations
@@ -40,7 +40,9 @@ def install(project: Path, script: str) -> None:
         )
     if failure == "memory":
         os.kill(os.getpid(), signal.SIGKILL)
-    time.sleep(float(os.environ.get("STAND_IN_SECONDS", "0")))
+    awaited = Path(os.environ.get("STAND_IN_UNTIL", project))
+    while not awaited.exists():
+        time.sleep(0.02)
     asked = (project / "Project.toml").read_text().split("[compat]")[1]
     versions = dict(re.findall(r'^(\w+) = "=?([\d.]+)', asked, re.MULTILINE))
     packages = re.findall(r'name="(\w+)", uuid="([\w-]+)"', script)

@@ -25,6 +25,8 @@ import sys
 from pyinvnets.cli.main import main
 sys.exit(main(["doctor"]))
 """
+PATIENCE = 300
+"""Seconds, for a machine that has much else to do."""
 READY = "from pyinvnets.engines import julia; print(julia.ready())"
 
 
@@ -67,7 +69,7 @@ class User:
 
     def run(self, code: str, *arguments: str, **environment: str) -> subprocess.CompletedProcess:
         process = self.begin(code, *arguments, **environment)
-        output, errors = process.communicate(timeout=60)
+        output, errors = process.communicate(timeout=PATIENCE)
         return subprocess.CompletedProcess(process.args, process.returncode, output, errors)
 
     def gets_to_the_end(self) -> None:

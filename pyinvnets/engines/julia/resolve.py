@@ -46,7 +46,7 @@ def _alone(project: Path) -> Iterator[None]:
     try:
         lock.acquire(timeout=1)
     except filelock.Timeout:
-        print(f"Waiting for another setup of {project} to end")
+        print(f"Waiting for another setup of {project} to end", flush=True)
         lock.acquire()
     try:
         yield

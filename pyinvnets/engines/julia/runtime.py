@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..._warnings import warn
-from .errors import JuliaError, translated
+from .errors import FORKED, JuliaError, translated
 
 if TYPE_CHECKING:
     from .engine import JuliaEngine
@@ -117,10 +117,7 @@ def start() -> JuliaEngine:
     with _lock:
         if _engine is not None:
             if _pid != os.getpid():
-                raise JuliaError(
-                    "Julia cannot be used in a forked child of a process that started it; start the child with "
-                    'multiprocessing.get_context("spawn")'
-                )
+                raise JuliaError(FORKED)
             return _engine
         _check_installation()
         _set_environment()
@@ -184,7 +181,9 @@ def _start() -> JuliaEngine:
         cause = translated(error)
         raise JuliaError(f"the Julia engine did not load: {cause}; {SETUP_HINT}") from cause
     check_version(str(module.upstream_version()))
-    return JuliaEngine(module)
+    engine = JuliaEngine(module)
+    engine.bridge.rest()
+    return engine
 
 
 def _keep_control_c(handler: Any) -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import importlib.util
 import json
 import os
 import signal
 import sys
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -145,15 +148,15 @@ def _check_installation() -> None:
 
 
 def _set_environment() -> None:
-    """juliacall's settings, only where the user has not made them."""
-    wanted = {"PYTHON_JULIAPKG_OFFLINE": "yes"}
+    """juliacall's settings, only where the user has not made them.
+
+    Julia is to handle signals: its collector stops a thread, one that ends too, by a fault that it catches.
+    """
+    wanted = {"PYTHON_JULIAPKG_OFFLINE": "yes", "PYTHON_JULIACALL_HANDLE_SIGNALS": "yes"}
     if _options["threads"] is not None:
         wanted["PYTHON_JULIACALL_THREADS"] = str(_options["threads"])
     if _options["sysimage"] is not None:
         wanted["PYTHON_JULIACALL_SYSIMAGE"] = str(_options["sysimage"])
-    threads = _options["threads"] or os.environ.get("PYTHON_JULIACALL_THREADS") or os.environ.get("JULIA_NUM_THREADS")
-    if str(threads or 1) != "1":
-        wanted["PYTHON_JULIACALL_HANDLE_SIGNALS"] = "yes"
     for name, value in wanted.items():
         os.environ.setdefault(name, value)
 
@@ -167,12 +170,11 @@ import PyInvNets
 
 
 def _start() -> JuliaEngine:
-    interrupt = signal.getsignal(signal.SIGINT)
-    import juliacall
+    with _pythons_signals():
+        import juliacall
 
     from .engine import JuliaEngine
 
-    _keep_control_c(interrupt)
     jl = juliacall.Main
     try:
         jl.seval(_LOAD.replace("FOLDER", json.dumps(str(julia_folder())).replace("$", "\\$")))
@@ -186,14 +188,27 @@ def _start() -> JuliaEngine:
     return engine
 
 
-def _keep_control_c(handler: Any) -> None:
-    """Julia with several threads handles signals itself and blocks them elsewhere; Ctrl-C is to stay Python's."""
-    if (
-        os.environ.get("PYTHON_JULIACALL_HANDLE_SIGNALS") == "yes"
-        and threading.current_thread() is threading.main_thread()
-    ):
-        signal.signal(signal.SIGINT, handler)
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+@contextlib.contextmanager
+def _pythons_signals() -> Iterator[None]:
+    """Put back what Julia takes as it starts: the signals that Python handles, Ctrl-C first, and those not blocked.
+
+    This is done below Python, whose own `signal` works in the main thread only, while Julia may start in any.
+    """
+    if os.name != "posix":
+        yield
+        return
+    system = ctypes.CDLL(None)
+    handled = {n for n in signal.valid_signals() if n == signal.SIGINT or callable(signal.getsignal(n))}
+    actions = {number: ctypes.create_string_buffer(1024) for number in handled}  # a sigaction of any system
+    for number, action in actions.items():
+        system.sigaction(number, None, action)
+    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, ())
+    try:
+        yield
+    finally:
+        for number, action in actions.items():
+            system.sigaction(number, action, None)
+        signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
 
 
 def check_version(found: str) -> None:

@@ -124,10 +124,9 @@ class TestFork:
 
 class TestSignals:
     @pytest.mark.parametrize("threads", [1, 2])
-    @pytest.mark.parametrize(
-        "starter", ["glow(1)", "t = threading.Thread(target=glow, args=(1,)); t.start(); t.join()"]
-    )
-    def test_all_of_them_stay_pythons(self, threads, starter):
+    @pytest.mark.parametrize("in_a_worker", [False, True])
+    def test_all_of_them_stay_pythons(self, threads, in_a_worker):
+        """Whichever thread starts Julia, and on however many of its own."""
         lines = script(
             "import signal, subprocess\n"
             "heard = []\n"

@@ -18,7 +18,7 @@ from helpers.comparison import assert_close
 from helpers.golden_files import Golden
 from helpers.processes import interruptible, run_python
 from helpers.strategies import glows
-from pyinvnets.networks.base import arguments as check
+from pyinvnets.engines.julia.limits import limit
 from pyinvnets.validation import cases
 from pyinvnets.validation.cases import as_tuple
 from pyinvnets.validation.golden import CASES, arguments, initial_state, residuals
@@ -483,7 +483,7 @@ class TestFluxBlock:
 def test_engines_agree_on_any_glow(glow, seed):
     """Random shapes and options, parameters copied across by name; all that both engines compute."""
     options, shape = glow
-    if check.squeeze_on_a_line(options["squeezer"], options["ndims"], options["split_scales"]):
+    if limit("NetworkGlow", options):
         with pytest.raises(ValueError, match="2.3.1 cannot"):
             inv.NetworkGlow(**options, engine="julia")
         return

@@ -9,12 +9,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from statistics import NormalDist
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from matplotlib.axes import Axes
 
@@ -181,21 +181,30 @@ def training_log(
         best: the smallest possible objective, drawn as a line where it is known.
         axes: three axes to draw on.
     """
-    if axes is None:
-        import matplotlib.pyplot as plt
-
-        axes = list(plt.subplots(3, 1, sharex=True)[1])
-    updates = np.arange(1, len(l2) + 1)
-    curves = ((l2, "L2 norm"), (lgdet, "Log-determinant"), (np.subtract(l2, lgdet), "Full objective"))
-    for ax, (values, label) in zip(axes, curves, strict=True):
-        ax.plot(updates, values, color="black", linewidth=0.8)
-        ax.set_ylabel(label)
+    axes = curves({"L2 norm": l2, "Log-determinant": lgdet, "Full objective": np.subtract(l2, lgdet)}, axes=axes)
     axes[0].axhline(gaussian, color="tab:red", linestyle="--", label="Gaussian noise")
     axes[0].legend()
     if best is not None:
         axes[2].axhline(best, color="tab:green", linestyle="--", label="Best possible")
         axes[2].legend()
-    axes[2].set_xlabel("Parameter update")
+    return axes
+
+
+def curves(columns: Mapping[str, Any], *, axes: list[Axes] | None = None) -> list[Axes]:
+    """A panel for each column over the updates, one below the other.
+
+    Args:
+        columns: by its label, a value for each update.
+        axes: as many axes to draw on.
+    """
+    if axes is None:
+        import matplotlib.pyplot as plt
+
+        axes = list(plt.subplots(len(columns), 1, sharex=True, squeeze=False)[1][:, 0])
+    for ax, (label, values) in zip(axes, columns.items(), strict=True):
+        ax.plot(np.arange(1, len(values) + 1), values, color="black", linewidth=0.8)
+        ax.set_ylabel(label)
+    axes[-1].set_xlabel("Parameter update")
     axes[0].set_title("Training log")
     return axes
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import runpy
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +17,7 @@ EXAMPLES = Path(__file__).parents[1] / "examples"
 
 CLAIMS = {
     "conditional_hint_banana": lambda g: g["divergence"] < 0.1 and max(g["distances"]) < 0.2,
+    "ddp": lambda g: g["loss"].item() < 2.3,
     "hint_banana": lambda g: g["divergence"] < 0.05 and g["distance"] < 0.05,
     "hyperbolic": lambda g: g["errors"][64] < 1e-3 and g["after"] < 0.4 * g["before"],
     "irim": lambda g: g["error"] < 0.7 * g["linear_error"] and g["inverse_error"] < 1e-2,
@@ -37,7 +41,7 @@ def test_every_script_is_here():
     assert sorted(CLAIMS) == sorted(path.stem for path in EXAMPLES.glob("*.py"))
 
 
-NEEDS = {"pytorch": "torch", "scikit_learn": "sklearn"}
+NEEDS = {"ddp": "torch", "pytorch": "torch", "scikit_learn": "sklearn"}
 
 
 @pytest.mark.parametrize("name", CLAIMS)
@@ -59,3 +63,17 @@ def test_runs(name, engine, tmp_path, monkeypatch, capsys):
     figures = [path.name for path in tmp_path.iterdir()]
     assert all(figure in printed and figure.endswith(".png") for figure in figures)
     assert ("savefig" in (EXAMPLES / f"{name}.py").read_text()) == (len(figures) == 1)
+
+
+def test_in_two_processes():
+    """As torchrun starts it."""
+    pytest.importorskip("torch")
+    done = subprocess.run(
+        [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", EXAMPLES / "ddp.py"],
+        env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(EXAMPLES.parent)},
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=False,
+    )
+    assert "2 process(es), weights differ by 0.0," in done.stdout, done.stderr

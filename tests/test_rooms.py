@@ -15,7 +15,7 @@ PACKAGE = ROOT / "pyinvnets"
 FILES = sorted(PACKAGE.rglob("*.py"))
 MAX_LINES = 450
 LONGER = {}  # file: reason
-READ_FROM_OTHER_ROOMS = {"pyinvnets.torch": {"_parameters"}}  # Of PyTorch's modules, by the same name as a network's.
+READ_FROM_OTHER_ROOMS = {}  # module: names, and why
 
 
 def module(path: Path) -> str:

@@ -160,12 +160,30 @@ class TestGradients:
         for a, b in zip(found, expected, strict=True):
             assert torch.equal(a, b)
 
-    def test_second_derivative_is_refused(self):
-        flow = FlowModule(glow("numpy"))
-        x = banana(5).requires_grad_()
-        (gradient,) = torch.autograd.grad(flow.log_prob(x).sum(), x, create_graph=True)
-        with pytest.raises(RuntimeError, match="once_differentiable"):
-            gradient.sum().backward()
+    @pytest.mark.parametrize("name", ["ActNorm", "Conv1x1", "NetworkGlow, split", "NetworkConditionalGlow"])
+    def test_second_derivatives_are_refused(self, name):
+        """They are never zero or left out without a word, whatever the cotangents and whatever is asked for."""
+        flow, inputs = FlowModule(CASES[name].network("numpy")), tensors(CASES[name].inputs())
+        for loss in (lambda *t: flow.log_prob(*t).sum(), lambda *t: as_tuple(flow(*t))[0].sum()):
+            for of in ("hessian", "hvp", "vhp"):
+                directions = () if of == "hessian" else (tuple(map(torch.ones_like, inputs)),)
+                with pytest.raises(RuntimeError, match="FlowModule has no second derivatives"):
+                    getattr(torch.autograd.functional, of)(loss, tuple(inputs), *directions)
+            leaves = [x.clone().requires_grad_() for x in inputs]
+            everything = [*leaves, *flow.parameters()]
+            gradients = torch.autograd.grad(loss(*leaves), everything, create_graph=True)
+            for of_first in everything:
+                with pytest.raises(RuntimeError, match="FlowModule has no second derivatives"):
+                    torch.autograd.grad(gradients[0].sum(), of_first, retain_graph=True, allow_unused=True)
+
+    @pytest.mark.filterwarnings("ignore::DeprecationWarning")
+    def test_forward_mode_is_refused(self):
+        flow, x = FlowModule(glow("numpy")), banana(9)
+        flow(x)
+        with torch.autograd.forward_ad.dual_level():
+            dual = torch.autograd.forward_ad.make_dual(x, torch.ones_like(x))
+            with pytest.raises(NotImplementedError, match="jvp"):
+                flow(dual)
 
     def test_changes_before_backward_are_noticed(self):
         flow = FlowModule(glow("numpy"))
@@ -210,6 +228,16 @@ class TestDensity:
             alone = [flow(*(x[i : i + 1] for x in inputs)) for i in range(4)]
         for whole, rows in zip(together, zip(*alone, strict=True), strict=True):
             torch.testing.assert_close(whole, torch.cat(rows))
+
+    def test_rows_of_a_latent_are_whole_samples(self, engine):
+        """Any of them, in any order, though the network's own latent holds part after part of all samples."""
+        flow, x = (
+            FlowModule(inv.NetworkGlow(2, 4, 2, 1, split_scales=True, engine=engine, seed=1)),
+            torch.randn(20, 2, 8, 4),
+        )
+        with torch.no_grad():
+            z, _ = flow(x)
+            torch.testing.assert_close(flow.inverse(z[[7, 3]]), x[[7, 3]], atol=1e-4, rtol=1e-4)
 
     def test_samples(self, engine):
         flow = FlowModule(CASES["NetworkMultiScaleConditionalHINT, split"].network(engine))
@@ -479,6 +507,146 @@ class TestTraining:
         assert entropy - 0.1 < last < entropy + 0.15
 
 
+# Dynamo itself looks at the gradients of tensors that have none.
+@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor")
+class TestCompiled:
+    def test_model_runs_and_trains(self):
+        """With a graph break at the flow, and with what it gives without a compiler."""
+        torch.manual_seed(0)
+        flow = FlowModule(inv.NetworkConditionalGlow(2, 2, 8, 1, 2, engine="numpy", seed=1))
+        encoder = torch.nn.Sequential(torch.nn.Linear(4, 2), torch.nn.Unflatten(1, (2, 1, 1)))
+        flow(x := banana(30), encoder(y := torch.randn(30, 4)))
+
+        class Model(torch.nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.encoder, self.flow = encoder, flow
+
+            def forward(self, x, y):
+                return -self.flow.log_prob(x, self.encoder(2 * y)).mean()
+
+        model = Model()
+        compiled = torch.compile(model, backend="eager")
+        expected = model(x, y)
+        found = compiled(x, y)
+        torch.testing.assert_close(found, expected)
+        gradients = (torch.autograd.grad(loss, [*model.parameters()]) for loss in (found, expected))
+        torch.testing.assert_close(*map(list, gradients))
+        optimiser = torch.optim.Adam(compiled.parameters(), 0.01)
+        for _ in range(3):
+            optimiser.zero_grad()
+            compiled(x, y).backward()
+            optimiser.step()
+        assert compiled(x, y) < expected
+        assert torch.compile(flow.sample, backend="eager")(3, encoder(y)).shape == (3, 30, 2, 1, 1)
+
+    @pytest.mark.parametrize("first_batch", [True, False])
+    @pytest.mark.parametrize("strict", [True, False])
+    def test_failed_export_leaves_the_module_usable(self, strict, first_batch):
+        flow, x = FlowModule(glow("numpy")), banana(30)
+        if first_batch:
+            flow(x)
+        with pytest.raises(RuntimeError, match="disable" if strict else "cannot be exported or traced"):
+            torch.export.export(flow, (x,), strict=strict)
+        assert torch.equal(flow.log_prob(x), FlowModule(glow("numpy")).log_prob(x))
+        assert_shared(flow)
+        (-flow.log_prob(x).mean()).backward()
+        torch.optim.SGD(flow.parameters(), 0.1).step()
+        assert_shared(flow)
+
+    @pytest.mark.filterwarnings("ignore::DeprecationWarning")
+    def test_trace_is_refused(self):
+        """It would keep this batch's numbers as constants."""
+        flow, x = FlowModule(glow("numpy")), banana(30)
+        flow(x)
+        with pytest.raises(RuntimeError, match="cannot be exported or traced"):
+            torch.jit.trace(flow, (x,))
+
+
+class TestProcesses:
+    def test_replicas_of_a_fresh_network_stay_the_same(self, tmp_path):
+        """To the last bit, and as one process on both halves of each batch; halves of different size too."""
+        torch.multiprocessing.spawn(replica, (tmp_path, (16, 16)), nprocs=2)
+        first, second = (torch.load(tmp_path / f"{rank}.pt") for rank in range(2))
+        flow = FlowModule(glow("numpy")).double()
+        train(flow, flow, banana(160).double().split(32))
+        for name, expected in flow.state_dict().items():
+            assert torch.equal(first[name], second[name]), name
+            assert_close(first[name].numpy(), expected.numpy(), 1e-10, name)
+
+    def test_actnorm_of_uneven_batches(self, tmp_path):
+        torch.multiprocessing.spawn(first_batch, (tmp_path, (5, 20)), nprocs=2)
+        expected = FlowModule(glow("numpy"))
+        expected(banana(25))
+        for rank in range(2):
+            state = torch.load(tmp_path / f"{rank}.pt")
+            assert all(torch.equal(state[name], value) for name, value in expected.state_dict().items())
+
+    def test_unfit_first_batches_are_refused_in_every_process(self, tmp_path):
+        torch.multiprocessing.spawn(unfit, (tmp_path,), nprocs=2)
+        for rank in range(2):
+            assert "cannot be initialised" in (tmp_path / f"{rank}.txt").read_text()
+
+    def test_values_copied_in_before_the_first_batch_count(self, engine):
+        """As DistributedDataParallel copies those of the first process into the others."""
+        ready, fresh = FlowModule(glow(engine, seed=2)), FlowModule(glow(engine))
+        x = banana(30)
+        ready(x)
+        with torch.no_grad():
+            for target, value in zip(fresh.parameters(), ready.parameters(), strict=True):
+                target.copy_(value)
+        assert torch.equal(fresh.log_prob(2 * x), ready.log_prob(2 * x))
+        assert_shared(fresh)
+
+    def test_share_memory_is_refused(self):
+        for model in (FlowModule(glow("numpy")), torch.nn.Sequential(FlowModule(glow("numpy")))):
+            with pytest.raises(RuntimeError, match=r"share_memory\(\) is refused"):
+                model.share_memory()
+            (flow,) = (part for part in model.modules() if isinstance(part, FlowModule))
+            flow(banana(9))
+            assert_shared(flow)
+
+
+def train(model, flow, batches):
+    optimiser = torch.optim.SGD(flow.parameters(), 0.05)
+    for x in batches:
+        optimiser.zero_grad()
+        z, logdet = model(x)
+        ((z * z).flatten(1).sum(1) / 2 - logdet).mean().backward()
+        optimiser.step()
+
+
+def in_a_group(rank, folder):
+    torch.set_num_threads(1)
+    torch.distributed.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=2)
+
+
+def replica(rank, folder, sizes):
+    in_a_group(rank, folder)
+    flow = FlowModule(glow("numpy", seed=1 + rank)).double()
+    model = torch.nn.parallel.DistributedDataParallel(flow)
+    train(model, flow, [x.split(sizes)[rank] for x in banana(160).double().split(sum(sizes))])
+    torch.save(flow.state_dict(), folder / f"{rank}.pt")
+    torch.distributed.destroy_process_group()
+
+
+def first_batch(rank, folder, sizes):
+    in_a_group(rank, folder)
+    flow = FlowModule(glow("numpy"))
+    flow(banana(sum(sizes)).split(sizes)[rank])
+    torch.save(flow.state_dict(), folder / f"{rank}.pt")
+    torch.distributed.destroy_process_group()
+
+
+def unfit(rank, folder):
+    in_a_group(rank, folder)
+    try:
+        FlowModule(glow("numpy"))(banana(9) * 0)
+    except ValueError as error:
+        (folder / f"{rank}.txt").write_text(str(error))
+    torch.distributed.destroy_process_group()
+
+
 class TestRefused:
     def test_networks(self):
         for network in (
@@ -504,8 +672,12 @@ class TestRefused:
                 r"must be torch.float32.*got torch.float64; write x.to\(torch.float32",
             ),
             (lambda x: (x.to("meta"),), TypeError, r"x is on meta.*write x.cpu\(\)"),
-            (lambda x: (x[:, :1],), ValueError, r"transposed: x must have .* n_channels = 2, got shape \(1, 1, 1, 9\)"),
-            (lambda x: (x[0],), ValueError, r"got shape \(1, 1, 2\)"),
+            (
+                lambda x: (x[:, :1],),
+                ValueError,
+                r"forward: x must have shape \(N, C, H, W\) with C = 2.*, got \(9, 1, 1, 1\)",
+            ),
+            (lambda x: (x[0],), ValueError, r"got \(2, 1, 1\)"),
             (lambda x: (x * 0,), ValueError, "ActNorm.*cannot be initialised"),
         ],
     )
@@ -522,8 +694,18 @@ class TestRefused:
             flow(x)
         with pytest.raises(ValueError, match="same batch"):
             flow(torch.cat((x, x)), c)
-        with pytest.raises(ValueError, match="c must have spatial sizes"):
-            flow(x, c[..., :2])
+        with pytest.raises(ValueError, match=r"c must have spatial sizes \(2, 3\).*got \(2, 2, 2, 1\)"):
+            flow(x, c[..., :1])
+        with pytest.raises(ValueError, match=r"c must have shape \(N, C, H, W\) with C = 2, got \(2, 1, 2, 3\)"):
+            flow.inverse(x, c[:, :1])
+        with pytest.raises(ValueError, match=r"z must have shape \(N, C, H, W\) with C = 3.*, got \(2, 1, 2, 3\)"):
+            flow.inverse(x[:, :1], c)
+        with pytest.raises(ValueError, match=r"z and c must.*\(2, 3, 2, 3\) and \(4, 2, 2, 3\)"):
+            flow.inverse(x, torch.cat((c, c)))
+        with pytest.raises(
+            ValueError, match=r"condition must have shape \(N, C, H, W\) with C = 2, got \(2, 1, 2, 3\)"
+        ):
+            flow.sample(3, c[:, :1])
         for arguments in ((3,), (3, c.numpy()), (3, c.float())):
             with pytest.raises(TypeError, match="condition"):
                 flow.sample(*arguments)

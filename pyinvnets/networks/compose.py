@@ -86,6 +86,10 @@ class CompositeModel:
             f"{name}.{inner}" for name, part, own in self._shares(indices) for inner in part.model.without_gradient(own)
         ]
 
+    def gradient_vector(self) -> None:
+        """Each part has its own."""
+        return None
+
     def optimiser_state(self, rule: str) -> dict[str, np.ndarray]:
         return {
             f"{name}.{key}": array
@@ -305,6 +309,7 @@ class SummarizedNet(_Composite, ConditionalFlow):
     """
 
     upstream = "src/networks/summarized_net.jl"
+    condition_has_datas_size = False
     model: SummarizedModel
 
     def __init__(self, cond_net: ConditionalFlow, sum_net: ResidualBlock | FluxBlock | Sequence[Layer]) -> None:
@@ -358,9 +363,6 @@ class SummarizedNet(_Composite, ConditionalFlow):
     @classmethod
     def make(cls, arguments: Mapping[str, Any], engine: str | None, seed: int | None = None) -> SummarizedNet:
         return cls(**arguments)
-
-    def _check_together(self, title: str, names: tuple[str, ...], specs: Any, inputs: tuple[Array, ...]) -> None:
-        Layer._check_together(self, title, names, specs, inputs)  # A summary may have another size than its data.
 
     def latent_condition_size(self, spatial: tuple[int, ...]) -> tuple[int, ...]:
         return self.arguments["cond_net"].latent_condition_size(spatial)

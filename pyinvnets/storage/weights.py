@@ -31,6 +31,9 @@ _MOST_ABSENT = 2**20
 """How many numbers may belong to an ActNorm that was never used, of which a file holds nothing, beside as many as the
 file holds."""
 
+_LONGEST = 500
+"""Characters of a reason, which may quote a file's own nonsense."""
+
 _DAMAGE = (
     ArithmeticError,
     AttributeError,
@@ -115,16 +118,18 @@ def load(path: str | os.PathLike, *, kind: type[Layer] = Layer, engine: str | No
         ValueError: it is truncated, not a safetensors file, not written by `save`, or its parameters are not those of
             its network.
     """
-    get_engine(engine)
-    with _opened(path, _FORMAT, "pyinvnets.save") as (metadata, file), damage_named(path):
-        constructor, spatial = json.loads(metadata["constructor"]), json.loads(metadata["spatial"])
-        network = _described(constructor)
-        _check_parameters(network, metadata["dtype"], file)
-        _check_spatial(spatial)
-        built = _built(network, engine).astype(metadata["dtype"])
-        built.load_state_dict({name: file.get_tensor(name) for name in file.keys()})  # noqa: SIM118
-        if spatial is not None:
-            built.spatial = tuple(spatial)
+    with _opened(path, _FORMAT, "pyinvnets.save") as (metadata, file):
+        with damage_named(path):
+            constructor, spatial = json.loads(metadata["constructor"]), json.loads(metadata["spatial"])
+            network = _described(constructor)
+            _check_parameters(network, metadata["dtype"], file)
+            _check_spatial(spatial)
+        get_engine(engine)  # what keeps it from starting is no damage of the file
+        with damage_named(path):
+            built = _built(network, engine).astype(metadata["dtype"])
+            built.load_state_dict({name: file.get_tensor(name) for name in file.keys()})  # noqa: SIM118
+            if spatial is not None:
+                built.spatial = tuple(spatial)
     if not isinstance(built, kind):
         raise TypeError(f"{path} holds {built!r}; expected kind={kind.__name__}")
     return built
@@ -147,7 +152,8 @@ def damage_named(path: str | os.PathLike) -> Iterator[None]:
         yield
     except _DAMAGE as error:
         reason = f"it has no {error}" if isinstance(error, KeyError) else str(error) or type(error).__name__
-        raise ValueError(f"{path} cannot be read: {reason}") from error
+        shown = reason if len(reason) <= _LONGEST else f"{reason[:_LONGEST]}…"
+        raise ValueError(f"{path} cannot be read: {shown}") from error
 
 
 @contextlib.contextmanager

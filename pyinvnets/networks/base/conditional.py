@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from ...arrays.cuda_interface import to_numpy
 from ...arrays.latents import Array
 from ...arrays.spec import ArraySpec
 from . import density
@@ -17,6 +18,8 @@ class ConditionalFlow(Layer):
 
     returns_condition: ClassVar[bool] = True
     """Whether `forward` returns the condition, transformed, as `inverse` and `backward` then take it."""
+    condition_has_datas_size: ClassVar[bool] = True
+    """Whether the condition's images must have the spatial sizes of the data's."""
 
     def _create(
         self,
@@ -39,7 +42,7 @@ class ConditionalFlow(Layer):
         expected = first.shape[:-2]
         if specs[-1] is self.signature.latent_condition:
             expected = self.latent_condition_size(expected)
-        if condition.shape[:-2] != expected:
+        if self.condition_has_datas_size and condition.shape[:-2] != expected:
             raise ValueError(
                 f"{title}: {names[-1]} must have spatial sizes {expected}, for {names[0]} of shape {first.shape}, got "
                 f"shape {condition.shape}"
@@ -155,57 +158,86 @@ class ConditionalFlow(Layer):
         self._check_together(title, ("X", "C"), specs, (X, density.for_each(C, X.shape[-1])))
         return density.log_prob(self, title, (X, C), batch_size)
 
-    def sample(self, n: int, C: np.ndarray, *, seed: int | None = None, batch_size: int | None = None) -> np.ndarray:
+    def sample(
+        self,
+        n: int,
+        C: np.ndarray,
+        *,
+        each: bool = False,
+        seed: int | None = None,
+        batch_size: int | None = None,
+    ) -> np.ndarray:
         """Samples given the condition: `inverse` of Gaussian noise.
 
         Args:
             n: how many.
-            C: condition as `forward` takes it: one, for all samples, or `n`.
+            C: condition as `forward` takes it: one, for all samples, or `n`, one for each sample; with `each` any
+                number `m` of them.
+            each: draw `n` samples for each of the conditions in `C`.
             seed: the same seed gives the same samples, on either engine and whatever the `batch_size`.
             batch_size: how many go through at once, which bounds memory; all where it is `None`.
 
         Returns:
-            Shape `(*spatial, n_channels, n)`, of the network's dtype, with C's spatial sizes.
+            Shape `(*spatial, n_channels, n)`, of the network's dtype, with C's spatial sizes; with `each`
+            `(*spatial, n_channels, m, n)`, where `[..., j, :]` are given condition `j`.
 
         Raises:
             TypeError: C is not an array of the network's dtype.
             ValueError: an argument is out of range, C has the wrong shape, or ActNorm was never initialised.
         """
-        return self._samples(f"{self.title}.sample", n, C, seed, batch_size)[0]
+        X, C = self._samples(f"{self.title}.sample", n, C, each, seed, batch_size)
+        return density.of_each_condition(self, X, C.shape[-1]) if each else X
 
     def sample_and_log_prob(
-        self, n: int, C: np.ndarray, *, seed: int | None = None, batch_size: int | None = None
+        self,
+        n: int,
+        C: np.ndarray,
+        *,
+        each: bool = False,
+        seed: int | None = None,
+        batch_size: int | None = None,
     ) -> tuple[np.ndarray, np.ndarray]:
-        """`X = sample(n, C, ...)`, and `log_prob(X, C)`.
+        """`X = sample(n, C, ...)`, and `log_prob(X, C)`, with `each` of shape `(m, n)`.
 
         Raises:
             TypeError, ValueError: as `sample` and `log_prob`.
         """
         title = f"{self.title}.sample_and_log_prob"
         density.check_tracked(self, title)
-        X, C = self._samples(title, n, C, seed, batch_size)
-        return X, density.log_prob(self, title, (X, C), batch_size)
+        X, C = self._samples(title, n, C, each, seed, batch_size)
+        if not each:
+            return X, density.log_prob(self, title, (X, C), batch_size)
+        m, samples = C.shape[-1], X.shape[-1]
+        result = density.log_prob(self, title, (X, density.in_turn(self, C, slice(0, samples))), batch_size)
+        return density.of_each_condition(self, X, m), density.of_each_condition(self, result, m)
 
     def _samples(
-        self, title: str, n: int, C: np.ndarray, seed: int | None, batch_size: int | None
+        self, title: str, n: int, C: np.ndarray, each: bool, seed: int | None, batch_size: int | None
     ) -> tuple[Array, Array]:
-        """The samples, and `C` as it was checked."""
+        """The samples, all on one axis, and `C` as it was checked. With `each` the conditions take turns."""
         n, rng = density.count(title, "n", n), density.generator(title, seed)
-        parts = density.batches(title, n, batch_size)
         data = self.signature.data
         C = self._accepted("C", C, self.signature.condition, title)
         spatial = C.shape[:-2]
         if not data.holds((*spatial, data.channels, 1)):
             raise ValueError(f"{title}: C must belong to data of {data.describe()}, got shape {C.shape}")
-        density.check_number(title, "C", C, n)
+        m = C.shape[-1]
+        if not each:
+            density.check_number(title, "C", C, n, "; write each=True to draw n samples for each")
+        total = n * m if each else n
+        parts = density.batches(title, total, batch_size)
         self.check_initialised(title)
-        once = self.condition_for_inverse(C) if C.shape[-1] == 1 else None
+        once = self._all_for_inverse(title, C, batch_size) if each or m == 1 else None
 
         def condition(part: slice) -> tuple[Array, ...]:
-            of_part = self.condition_for_inverse(C[..., part]) if once is None else density.part_of(once, part, n)
-            return (of_part,)
+            return (self.condition_for_inverse(C[..., part]) if once is None else density.in_turn(self, once, part),)
 
-        return *density.inverted(self, title, n, spatial, rng, parts, 1, condition), C
+        return *density.inverted(self, title, total, spatial, rng, parts, 1, condition), C
+
+    def _all_for_inverse(self, title: str, C: Array, batch_size: int | None) -> Array:
+        """`condition_for_inverse` of all conditions, no more at once than samples go through."""
+        parts = [self.condition_for_inverse(C[..., part]) for part in density.batches(title, C.shape[-1], batch_size)]
+        return parts[0] if len(parts) == 1 else self.place(np.concatenate([*map(to_numpy, parts)], axis=-1))
 
     def condition_for_inverse(self, C: Array) -> Array:
         """The condition as `inverse` takes it, from that which `forward` takes: for a network, what `forward` makes of

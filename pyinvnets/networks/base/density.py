@@ -10,20 +10,17 @@ https://arxiv.org/abs/1912.02762.
 from __future__ import annotations
 
 import math
-import numbers
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 
+from ...arrays.cuda_interface import to_numpy
 from ...arrays.latents import Array, from_samples, gaussian, resized
+from ...arrays.scalars import is_integer
 from .network import Network
 
 # Arguments
-
-
-def is_integer(value: Any) -> bool:
-    return isinstance(value, numbers.Integral) and not isinstance(value, bool)
 
 
 def count(title: str, name: str, value: Any) -> int:
@@ -44,9 +41,9 @@ def batches(title: str, samples: int, batch_size: int | None) -> Iterator[slice]
     return (slice(start, min(start + size, samples)) for start in range(0, samples, size))
 
 
-def check_number(title: str, name: str, array: Array, n: int) -> None:
+def check_number(title: str, name: str, array: Array, n: int, advice: str = "") -> None:
     if array.shape[-1] not in (1, n):
-        raise ValueError(f"{title}: {name} must have one sample, or n = {n}, got shape {array.shape}")
+        raise ValueError(f"{title}: {name} must have one sample, or n = {n}, got shape {array.shape}{advice}")
 
 
 def check_tracked(network: Network, title: str) -> None:
@@ -117,6 +114,21 @@ def part_of(array: Array, part: slice, samples: int) -> Array:
     if not isinstance(array, np.ndarray):
         return array.repeated(count)
     return np.asfortranarray(np.repeat(array, count, axis=-1))
+
+
+def in_turn(network: Network, array: Array, part: slice) -> Array:
+    """These of the samples that are given an array's ones in turn, again and again."""
+    m = array.shape[-1]
+    if m == 1:
+        return part_of(array, part, 0)
+    chosen = to_numpy(array)[..., np.arange(part.start, part.stop) % m]
+    return network.place(np.asfortranarray(chosen))
+
+
+def of_each_condition(network: Network, samples: Array, m: int) -> Array:
+    """Samples on two axes, `(m, n)`, that are on one in the order of `in_turn`."""
+    shape = (*samples.shape[:-1], m, samples.shape[-1] // m)
+    return network.place(to_numpy(samples).reshape(shape, order="F"))
 
 
 def for_each(array: Array, samples: int) -> Array:

@@ -113,6 +113,16 @@ def set_params(network: Network, params: Sequence[Parameter | np.ndarray | None]
 
 def load_state(network: Network, own: list[Parameter], state: Mapping[str, np.ndarray]) -> None:
     """Copy a `state_dict` into the network; see `Layer.load_state_dict`."""
+    _assign(network, _checked_state(network, own, state))
+
+
+def check_state(network: Network, state: Mapping[str, np.ndarray]) -> None:
+    """Raise what `network.load_state_dict(state)` would raise; nothing changes."""
+    _checked_state(network, network._parameters, state)
+
+
+def _checked_state(network: Network, own: list[Parameter], state: Mapping[str, np.ndarray]) -> list[np.ndarray | None]:
+    """The values of a `state_dict`, in the order of the parameters."""
     names = {p.name for p in own}
     unknown = sorted(set(state) - names)
     missing = sorted(n for n in names - set(state) if not _may_be_absent(n, network, state))
@@ -123,7 +133,7 @@ def load_state(network: Network, own: list[Parameter], state: Mapping[str, np.nd
                 f"{word}: {_some(items)}" for word, items in (("missing", missing), ("unknown", unknown)) if items
             )
         )
-    _assign(network, [p.checked(np.asarray(state[p.name])) if p.name in state else None for p in own])
+    return [p.checked(np.asarray(state[p.name])) if p.name in state else None for p in own]
 
 
 def _may_be_absent(name: str, network: Network, state: Mapping[str, np.ndarray]) -> bool:

@@ -1,28 +1,42 @@
-"""Networks as PyTorch modules, for any PyTorch model, loss and optimiser.
-
-A tensor `(N, C, H, W)` is a network's array `(nx, ny, n_channels, n_samples)` transposed, with W = nx; both are the
-same memory. Autograd keeps no activations: `backward` recomputes the states from the outputs by inversion.
-"""
+"""A network or layer as a PyTorch module."""
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
+import torch
+from torch import Tensor, nn
 
-from .arrays.latents import by_sample, from_samples
-from .networks.base.density import check_tracked
-from .networks.base.layer import Layer
-from .networks.base.parameters import clear_grad, get_params, set_params
+from ..networks.base.conditional import ConditionalFlow
+from ..networks.base.density import check_tracked
+from ..networks.base.layer import Layer
+from ..networks.base.parameters import get_params, set_params
+from .propagation import Propagation, is_by_sample, latent_of
+from .ranks import first_forward
+from .tensors import array, check_batch, check_condition_size, check_shapes, check_type, tensor
 
-try:
-    import torch
-    from torch import Tensor, nn
-    from torch.autograd.function import once_differentiable
-except ImportError:
-    raise ImportError("pyinvnets.torch needs PyTorch; write pip install 'pyinvnets[torch]'") from None
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def _outside_graphs(method: F) -> F:
+    """Let `torch.compile` break its graph at a method, which the network computes; exports are refused."""
+
+    @functools.wraps(method)
+    def called(self: FlowModule, *args: Any, **options: Any) -> Any:
+        if torch.compiler.is_dynamo_compiling():
+            return torch.compiler.disable(method)(self, *args, **options)
+        if torch.compiler.is_compiling() or torch.jit.is_tracing():
+            raise RuntimeError(
+                f"{self._title} cannot be exported or traced: its network computes outside of PyTorch. torch.compile "
+                "takes a model that contains it; inv.save(flow.network, path) writes it to a file"
+            )
+        return method(self, *args, **options)
+
+    return called  # type: ignore[return-value]
 
 
 class FlowModule(nn.Module):
@@ -36,8 +50,13 @@ class FlowModule(nn.Module):
     Gradients come from the network's `backward`: one call of it, or one for each distinct value among the cotangents
     of the log-determinants, which are all the same where a loss takes their mean or sum. The gradients that
     `inv.get_params(network)` show are cleared thereby. Blocks that HINT uses more than once have upstream's gradient;
-    see `CouplingLayerHINT`. There is no second derivative, and to change a parameter between forward and backward is
-    the error that it is in PyTorch. `train` and `eval` change nothing.
+    see `CouplingLayerHINT`. There is no second derivative: to ask for one is a RuntimeError. To change a parameter
+    between forward and backward is the error that it is in PyTorch. `train` and `eval` change nothing. `torch.compile`
+    takes a model that contains a module, and breaks its graph there; `torch.export` and `torch.jit.trace` are refused.
+
+    Where `torch.distributed` has several processes, such as under `DistributedDataParallel`, ActNorm is set from their
+    first batches together, so that all have the same: each must then call the module with its own. To set it in one
+    process without the others, call `network.forward` before.
 
     On the NumPy engine the flow's threads are those of NumPy's library, which PyTorch's own slow down on few cores.
     Where PyTorch has little else to do, `torch.set_num_threads(1)` makes training faster.
@@ -76,7 +95,7 @@ class FlowModule(nn.Module):
             self._names = {"forward": ("x", "y"), "inverse": ("zx", "zy")}
         else:
             self._names = {"forward": ("x",), "inverse": ("z",)}
-        self._places: list[tuple[dict[str, nn.Parameter | None], str]] = []
+        self._places: list[tuple[nn.Module, str]] = []
         for p in get_params(network):
             *path, leaf = p.name.split(".")
             part: nn.Module = self
@@ -85,12 +104,13 @@ class FlowModule(nn.Module):
                     part.add_module(name, nn.Module())
                 part = part._modules[name]
             part.register_parameter(leaf, nn.Parameter(torch.empty(0)))
-            self._places.append((part._parameters, leaf))
+            self._places.append((part, leaf))
         self._take()
         self.register_load_state_dict_post_hook(_give)
 
     # Propagation
 
+    @_outside_graphs
     def forward(self, *inputs: Tensor) -> Any:
         """From data to latent. The first batch sets ActNorm.
 
@@ -113,9 +133,10 @@ class FlowModule(nn.Module):
         arrays = self._arrays(inputs)
         if self._waiting:
             self._initialise(arrays)
-        results = _Propagation.apply(self, *inputs, *self._own())
+        results = Propagation.apply(self.network, len(inputs), *inputs, *self._own())
         return results[0] if len(results) == 1 else results
 
+    @_outside_graphs
     def log_prob(self, *inputs: Tensor) -> Tensor:
         """Log-density of each sample, shape `(N,)`, in nats, the Gaussian's constant included: of both lanes together,
         or of `x` given `c`.
@@ -134,6 +155,7 @@ class FlowModule(nn.Module):
             result = result - (rows * rows).sum(1) / 2 - rows.shape[1] * math.log(2 * math.pi) / 2
         return result
 
+    @_outside_graphs
     def inverse(self, *latents: Tensor) -> Any:
         """From latent to data, without gradient.
 
@@ -154,20 +176,23 @@ class FlowModule(nn.Module):
             raise RuntimeError(f"{self._title}.inverse has no gradient; write z.detach(), or use torch.no_grad()")
         tensors = self._checked("inverse", latents)
         self._own()
-        network, count = self.network, len(self.network.signature.latents)
-        title = f"{self._title}.inverse"
+        network, title = self.network, f"{self._title}.inverse"
         network.check_initialised(title)
-        condition, size = (), network.spatial
-        if self._conditional:
-            takes = (network.signature.condition,)
-            (C,) = network.checked(f"{title}, transposed", takes, {"c": _array(tensors[-1])})
-            condition, size = (network.condition_for_inverse(C),), C.shape[:-2]
-        if self._by_sample:
-            self._check_vectors(title, tensors[:count], size)
-        Z = [self._latent(z, size) for z in tensors[:count]]
-        results = network.inverse(*Z, *condition)
-        return tuple(map(_tensor, results)) if isinstance(results, tuple) else _tensor(results)
+        named = dict(zip(self._names["inverse"], tensors, strict=True))
+        given = {name: named[name] for name in named if name == "c"}
+        latent = {name: named[name] for name in named if name != "c"}
+        check_shapes(title, given, [network.signature.condition] if given else [])
+        size = tuple(given["c"].shape[:1:-1]) if given else network.spatial
+        if is_by_sample(network):
+            self._check_vectors(title, latent, size)
+        else:
+            check_shapes(title, latent, [*network.signature.latents.values()])
+        self._check_together(title, named)
+        condition = (network.condition_for_inverse(array(c)) for c in given.values())
+        results = network.inverse(*(latent_of(network, z, size) for z in latent.values()), *condition)
+        return tuple(map(tensor, results)) if isinstance(results, tuple) else tensor(results)
 
+    @_outside_graphs
     @torch.no_grad()
     def sample(
         self,
@@ -201,13 +226,13 @@ class FlowModule(nn.Module):
         if condition is None:
             results = network.sample(n, spatial=None if spatial is None else tuple(spatial)[::-1], **options)
         else:
-            _check_tensor(f"{self._title}.sample", "condition", condition, self._dtype)
+            check_type(f"{self._title}.sample", "condition", condition, self._dtype)
+            check_shapes(f"{self._title}.sample", {"condition": condition}, [network.signature.condition])
             shape = (*shape, len(condition))
-            if len(condition) > 1:
-                condition = condition.repeat(n, *[1] * (condition.ndim - 1))
-            results = network.sample(math.prod(shape), _array(condition.contiguous()), **options)
+            results = network.sample(n, array(condition.contiguous()), each=True, **options)
         results = results if isinstance(results, tuple) else (results,)
-        samples = [_tensor(X).view(*shape, *X.shape[-2::-1]) for X in results]
+        axes = 1 if condition is None else 2
+        samples = [tensor(X).view(*shape, *X.shape[:-axes][::-1]) for X in results]
         return samples[0] if len(samples) == 1 else tuple(samples)
 
     # Checks, and from tensors to arrays
@@ -217,45 +242,37 @@ class FlowModule(nn.Module):
         title, names = f"{self._title}.{method}", self._names[method]
         if len(tensors) != len(names):
             raise TypeError(f"{title} takes {', '.join(names)}, got {len(tensors)} arguments")
-        for name, tensor in zip(names, tensors, strict=True):
-            _check_tensor(title, name, tensor, self._dtype)
+        for name, given in zip(names, tensors, strict=True):
+            check_type(title, name, given, self._dtype)
         if self._conditional and tensors[1].shape[:1] == (1,):
             first, condition = tensors
             tensors = first, condition.expand(len(first), *condition.shape[1:])
-        return tuple(tensor.contiguous() for tensor in tensors)
+        return tuple(given.contiguous() for given in tensors)
 
     def _arrays(self, inputs: tuple[Tensor, ...]) -> tuple[np.ndarray, ...]:
-        """The inputs as the network takes them, with its own checks of their shapes."""
-        network = self.network
+        """The inputs as the network takes them."""
+        network, title = self.network, f"{self._title}.forward"
         specs = (*network.signature.inputs.values(), *((network.signature.condition,) if self._conditional else ()))
-        arrays = dict(zip(self._names["forward"], map(_array, inputs), strict=True))
-        return network.checked(f"{self._title}.forward, transposed", specs, arrays)
+        named = dict(zip(self._names["forward"], inputs, strict=True))
+        check_shapes(title, named, specs)
+        self._check_together(title, named)
+        return network.checked(f"{title}, transposed", specs, {name: array(given) for name, given in named.items()})
 
-    def _check_vectors(self, title: str, vectors: Sequence[Tensor], size: tuple[int, ...] | None) -> None:
+    def _check_together(self, title: str, named: dict[str, Tensor]) -> None:
+        check_batch(title, named, alike=not self._conditional)
+        network, first = self.network, next(iter(named))
+        if isinstance(network, ConditionalFlow) and network.condition_has_datas_size and named[first].ndim > 2:
+            check_condition_size(title, "c", named["c"], first, named[first])
+
+    def _check_vectors(self, title: str, vectors: dict[str, Tensor], size: tuple[int, ...] | None) -> None:
         if size is None:
             raise ValueError(
                 f"{title}: the image size is not known yet; set flow.network.spatial = (W, H), or call forward"
             )
         elements = self.network.signature.latent.channels * math.prod(size)
-        for z in vectors:
+        for name, z in vectors.items():
             if z.ndim != 2 or z.shape[1] != elements:
-                raise ValueError(f"{title}: z must have shape (N, {elements}), got {tuple(z.shape)}")
-
-    @property
-    def _by_sample(self) -> bool:
-        """Whether the network's latent has no axis of samples, and rows of elements stand for it."""
-        return self.network.signature.latent.vector or self.network.signature.splits > 0
-
-    def _rows(self, Z: np.ndarray, samples: int) -> Tensor:
-        """A latent as a tensor with a row for each sample."""
-        return _tensor(by_sample(Z, samples, self.network.signature.splits) if self._by_sample else Z)
-
-    def _latent(self, rows: Tensor, size: tuple[int, ...]) -> np.ndarray:
-        """The inverse of `_rows`, for data of image size `size`."""
-        if not self._by_sample:
-            return _array(rows)
-        flat, space = from_samples(_array(rows), self.network.signature.splits), self.network.signature.latent
-        return flat if space.vector else flat.reshape((*size, space.channels, len(rows)), order="F")
+                raise ValueError(f"{title}: {name} must have shape (N, {elements}), got {tuple(z.shape)}")
 
     # Parameters
 
@@ -270,7 +287,16 @@ class FlowModule(nn.Module):
     def _initialise(self, arrays: tuple[np.ndarray, ...]) -> None:
         """Let the first batch set ActNorm, unless that was done past the module."""
         if not self.network.initialised:
-            self.network.forward(*arrays)
+            lazy = [
+                getattr(part, leaf)
+                for (part, leaf), p in zip(self._places, get_params(self.network), strict=True)
+                if p.lazy
+            ]
+            # Values may have been copied in, such as those of the first process by DistributedDataParallel.
+            if not any(value.isnan().all() for value in lazy):
+                _give(self)
+            else:
+                first_forward(self.network, arrays)
         self._take()
 
     def _take(self) -> None:
@@ -278,10 +304,10 @@ class FlowModule(nn.Module):
         values = [p.data for p in get_params(self.network)]
         shapes = [p.shape[::-1] for p in get_params(self.network)]
         with torch.inference_mode(False):
-            for (parameters, leaf), value, shape in zip(self._places, values, shapes, strict=True):
+            for (part, leaf), value, shape in zip(self._places, values, shapes, strict=True):
                 unset = value is None
-                parameters[leaf].data = torch.full(shape, math.nan, dtype=self._dtype) if unset else _tensor(value)
-        self._addresses = [parameters[leaf].data_ptr() for parameters, leaf in self._places]
+                getattr(part, leaf).data = torch.full(shape, math.nan, dtype=self._dtype) if unset else tensor(value)
+        self._addresses = [getattr(part, leaf).data_ptr() for part, leaf in self._places]
         self._taken_dtype = self._dtype
         self._waiting = any(value is None for value in values)
 
@@ -289,14 +315,14 @@ class FlowModule(nn.Module):
         """The parameters, which must still be the network's memory."""
         if self._taken_dtype != self._dtype:
             self._take()
-        tensors = [parameters.get(leaf) for parameters, leaf in self._places]
-        for tensor, address, p in zip(tensors, self._addresses, get_params(self.network), strict=True):
-            if tensor is None or tensor.data_ptr() != address:
+        own = [getattr(part, leaf, None) for part, leaf in self._places]
+        for parameter, address, p in zip(own, self._addresses, get_params(self.network), strict=True):
+            if parameter is None or parameter.data_ptr() != address:
                 raise RuntimeError(
                     f"{self._title}: {p.name} was replaced by another tensor, but the network computes in its own "
                     "memory; copy values in, such as with load_state_dict or param.data.copy_(…)"
                 )
-        return tensors
+        return own
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> FlowModule:
         probe = fn(torch.empty(0, dtype=self._dtype))
@@ -304,6 +330,11 @@ class FlowModule(nn.Module):
             raise TypeError(
                 f"{self._title} computes on the CPU, in float32 or float64; it cannot be moved to {probe.device}, "
                 f"{probe.dtype}"
+            )
+        if probe.is_shared():
+            raise RuntimeError(
+                f"{self._title}: share_memory() is refused: the network's memory cannot be shared between processes, "
+                "and each would train a copy of its own; see torch.nn.parallel.DistributedDataParallel"
             )
         super()._apply(fn, recurse)
         self.network.astype(str(probe.dtype).removeprefix("torch."))
@@ -320,7 +351,7 @@ class FlowModule(nn.Module):
 
 def _give(module: FlowModule, *unused: Any) -> None:
     """Let the network have the parameters' values, in its memory."""
-    values = [_array(parameters[leaf]) for parameters, leaf in module._places]
+    values = [array(getattr(part, leaf)) for part, leaf in module._places]
     set_params(
         module.network,
         [
@@ -329,107 +360,3 @@ def _give(module: FlowModule, *unused: Any) -> None:
         ],
     )
     module._take()
-
-
-class _Propagation(torch.autograd.Function):
-    """Forward through a network, and backward by its own `backward`."""
-
-    @staticmethod
-    def forward(ctx: Any, module: FlowModule, *tensors: Tensor) -> tuple[Tensor, ...]:
-        network, signature = module.network, module.network.signature
-        inputs = tensors[: len(module._names["forward"])]
-        parameters, arrays = tensors[len(inputs) :], tuple(map(_array, inputs))
-        if signature.no_density is None:
-            *results, logdet = network.forward_by_sample(*arrays)
-            logdets = (torch.from_numpy(logdet).to(module._dtype),)
-        else:
-            results, logdets = network.forward(*arrays), ()
-            results = results if isinstance(results, tuple) else (results,)
-        count = len(signature.latents)
-        latents = [module._rows(Z, len(inputs[0])) for Z in results[:count]]
-        # What `backward` needs of the condition: as `forward` gives it, and as it came.
-        conditions = [*map(_tensor, results[count:]), *inputs[1:]] if module._conditional else []
-        ctx.module, ctx.size, ctx.shapes = module, network.spatial, [tensor.shape for tensor in inputs]
-        ctx.counts = len(latents), len(conditions)
-        ctx.save_for_backward(*latents, *conditions, *parameters)
-        return (*latents, *logdets)
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, *cotangents: Tensor) -> tuple[Tensor | None, ...]:
-        module, (latents, conditions) = ctx.module, ctx.counts
-        saved, parameters = ctx.saved_tensors[: latents + conditions], ctx.saved_tensors[latents + conditions :]
-        deltas = [delta.contiguous() for delta in cotangents[:latents]]
-        # Weights count only where `backward` has the gradient of the log-determinant; elsewhere one value will do.
-        weights = cotangents[-1] if len(cotangents) > latents else deltas[0].new_zeros(len(deltas[0]))
-        if module.network.signature.keeps_volume:
-            weights = torch.zeros_like(weights)
-        values, group = weights.unique(return_inverse=True)
-        if len(values) == 1:
-            return (None, *_pull_back(module, ctx.size, values.item(), deltas, saved))
-        totals = [*map(weights.new_zeros, ctx.shapes), *map(torch.zeros_like, parameters)]
-        for k, weight in enumerate(values.tolist()):
-            rows = group == k
-            of_rows = [delta[rows] for delta in deltas]
-            if weight == 0 and not any(delta.any() for delta in of_rows):
-                continue
-            gradients = _pull_back(module, ctx.size, weight, of_rows, [tensor[rows] for tensor in saved])
-            for i, gradient in enumerate(gradients):
-                if i < len(ctx.shapes):
-                    totals[i][rows] = gradient
-                elif gradient is not None:
-                    totals[i] += gradient
-        return (None, *totals)
-
-
-def _pull_back(
-    module: FlowModule, size: tuple[int, ...] | None, weight: float, deltas: Sequence[Tensor], saved: Sequence[Tensor]
-) -> list[Tensor | None]:
-    """The gradients of `sum(deltas * latents) + weight * sum(logdet)` in the inputs and the parameters.
-
-    The network's `backward` gives those of `sum(deltas * latents) - mean(logdet)`. It is called for deltas divided by
-    `scale`, and its results are multiplied by it. Where the weight is zero, any scale will do that is so small that
-    the log-determinant's part vanishes in rounding; it is as small as the range of the numbers has room for.
-    """
-    network, limits = module.network, torch.finfo(module._dtype)
-    largest = max(float(delta.abs().max()) for delta in deltas)
-    least = max(largest * limits.tiny**0.5, limits.tiny) if largest else 0.0
-    scale = -weight * len(deltas[0])
-    if not abs(scale) > least:
-        scale = least
-    latents, conditions = saved[: len(deltas)], saved[len(deltas) :]
-    if network.signature.flat:
-        network.spatial = size  # of this forward; another may have come after it
-    arrays = [module._latent(z, size) for z in (*(delta / (scale or 1.0) for delta in deltas), *latents)]
-    clear_grad(network)
-    d_latents, latents = arrays[: len(deltas)], arrays[len(deltas) :]
-    of_forward, given = conditions[:-1], conditions[-1:]
-    d_inputs = network.pull_back(
-        tuple(d_latents), tuple(latents), tuple(map(_array, of_forward)), (None, *map(_array, given))
-    )
-    gradients = [*d_inputs, *(p.grad for p in get_params(network))]
-    scaled = [None if gradient is None else _tensor(gradient * scale) for gradient in gradients]
-    clear_grad(network)
-    return scaled
-
-
-def _check_tensor(title: str, name: str, tensor: Tensor, dtype: torch.dtype) -> None:
-    if not isinstance(tensor, Tensor):
-        raise TypeError(f"{title}: {name} must be a tensor, got {type(tensor).__name__}; write torch.as_tensor({name})")
-    if tensor.device.type != "cpu":
-        raise TypeError(
-            f"{title}: {name} is on {tensor.device}, but the network computes on the CPU; write {name}.cpu()"
-        )
-    if tensor.dtype != dtype:
-        raise TypeError(
-            f"{title}: {name} must be {dtype}, as the parameters are, got {tensor.dtype}; write {name}.to({dtype}), or "
-            "convert the module once with .to(…)"
-        )
-
-
-def _array(tensor: Tensor) -> np.ndarray:
-    return tensor.detach().numpy().T
-
-
-def _tensor(array: np.ndarray) -> Tensor:
-    return torch.from_numpy(np.ascontiguousarray(array.T))

@@ -19,7 +19,6 @@ from .kernels.params import Gradients, Param, Store
 from .kernels.passes import Pass
 from .optimisers import _adam, _momentum
 
-
 T = TypeVar("T")
 
 LARGE = 2**32

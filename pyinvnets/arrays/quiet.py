@@ -11,14 +11,14 @@ import numpy as np
 R = TypeVar("R")
 
 
-def quietly(function: Callable[..., R], *arguments: Any) -> R:
+def quietly(function: Callable[..., R], *arguments: Any, **keywords: Any) -> R:
     """Call a function while NumPy is silent about overflow, division by zero and numbers that are none.
 
     In a context of its own: an exception that comes at a bad moment, such as Ctrl-C, cannot leave NumPy silent.
     """
-    return copy_context().run(_ignoring, function, *arguments)
+    return copy_context().run(_ignoring, function, *arguments, **keywords)
 
 
-def _ignoring(function: Callable[..., R], *arguments: Any) -> R:
+def _ignoring(function: Callable[..., R], *arguments: Any, **keywords: Any) -> R:
     with np.errstate(all="ignore"):
-        return function(*arguments)
+        return function(*arguments, **keywords)

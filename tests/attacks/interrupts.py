@@ -22,6 +22,7 @@ from types import FrameType
 from typing import Any
 
 import numpy as np
+from threadpoolctl import ThreadpoolController
 
 import pyinvnets as inv
 
@@ -202,6 +203,8 @@ class Process:
 
     def __init__(self) -> None:
         self.errors = np.geterr()
+        self.libraries = [library for library in ThreadpoolController().lib_controllers if library.user_api == "blas"]
+        self.threads = [library.get_num_threads() for library in self.libraries]
         self.handler = signal.getsignal(signal.SIGINT)
 
     def check(self) -> None:
@@ -209,6 +212,8 @@ class Process:
         handler = signal.getsignal(signal.SIGINT)
         if handler is not self.handler:
             self.check_left(handler)
+        threads = [library.get_num_threads() for library in self.libraries]
+        assert threads == self.threads, f"the libraries of matrix products have {threads} threads, not {self.threads}"
 
     def check_left(self, handler: Any) -> None:
         """A handler that training had no time to take back does what Python's own does, and the next one takes it."""

@@ -15,6 +15,7 @@ from tqdm import tqdm
 
 from ..networks.base.layer import Layer
 from ..networks.base.parameters import get_params
+from ..networks.base.wrapper import network_of
 from ..storage import npy as sample_files
 from ..storage.expressions import Expression
 from ..storage.files import same_file
@@ -143,7 +144,7 @@ def _load(options: argparse.Namespace) -> Layer:
     """The network, without a word on the engine: training has said it, and here the result is the same."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)
-        return load(options.weights, engine=options.engine)
+        return network_of(load(options.weights, engine=options.engine))
 
 
 # Data

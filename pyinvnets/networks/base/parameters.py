@@ -9,6 +9,7 @@ import numpy as np
 from ...arrays.cuda_interface import is_on_gpu, to_numpy
 from ...engines.protocol import StoredParameter
 from .network import Network
+from .wrapper import Wrapper, network_of
 
 
 class Parameter:
@@ -79,22 +80,22 @@ class Parameter:
         return f"Parameter({self.name!r}, shape={self.shape})"
 
 
-def get_params(network: Network) -> list[Parameter]:
-    """All parameters, in the order of upstream's `get_params`."""
-    return list(network._parameters)
+def get_params(network: Network | Wrapper) -> list[Parameter]:
+    """All parameters, in the order of upstream's `get_params`; those of a `VectorFlow` are its network's."""
+    return list(network_of(network)._parameters)
 
 
-def named_params(network: Network) -> dict[str, Parameter]:
+def named_params(network: Network | Wrapper) -> dict[str, Parameter]:
     """The parameters of `get_params` by name."""
-    return {p.name: p for p in network._parameters}
+    return {p.name: p for p in get_params(network)}
 
 
-def clear_grad(network: Network) -> None:
+def clear_grad(network: Network | Wrapper) -> None:
     """Set every gradient to `None`. `Conv1x1` adds to its gradients, so call this after each update."""
-    network.model.clear_grad()
+    network_of(network).model.clear_grad()
 
 
-def set_params(network: Network, params: Sequence[Parameter | np.ndarray | None]) -> None:
+def set_params(network: Network | Wrapper, params: Sequence[Parameter | np.ndarray | None]) -> None:
     """Copy the values of `params`, in the order of `get_params`, into the network.
 
     `None` is for an ActNorm that is to be set by the first `forward`.
@@ -103,7 +104,8 @@ def set_params(network: Network, params: Sequence[Parameter | np.ndarray | None]
         TypeError: an item is neither a Parameter nor an array of floats.
         ValueError: their number or a shape differs; the network is then unchanged.
     """
-    own = network._parameters
+    network = network_of(network)
+    own = get_params(network)
     if len(params) != len(own):
         raise ValueError(f"{network.title} has {len(own)} parameters, got {len(params)}")
     values = [value.data if isinstance(value, Parameter) else value for value in params]

@@ -116,8 +116,12 @@ def sample(options: argparse.Namespace) -> None:
     # A copy: an engine may not be given memory that is a file's.
     condition = [array.copy(order="F") for array in _for_network(G, _read(options), options)]
     draw = G.sample_given if G.signature.density_given else G.sample
-    X = draw(options.n, *condition, seed=options.seed, batch_size=options.batch_size)
-    sample_files.write(options.output, sample_files.from_network(X), julia_layout=options.julia_layout)
+    if options.each and not condition:
+        raise ValueError("--each draws samples for each of several conditions; give --condition CONDITION.npy")
+    each = {"each": True} if options.each else {}
+    X = draw(options.n, *condition, **each, seed=options.seed, batch_size=options.batch_size)
+    samples = sample_files.from_network(X, axes=2 if options.each else 1)
+    sample_files.write(options.output, samples, julia_layout=options.julia_layout)
 
 
 def log_prob(options: argparse.Namespace) -> None:

@@ -64,6 +64,7 @@ class SigmoidLayer(ActivationFunction):
         return self.low >= 0
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if not (math.isfinite(self.low) and math.isfinite(self.high) and self.low < self.high):
             raise ValueError(f"SigmoidLayer needs finite low < high, got low={self.low}, high={self.high}")
 

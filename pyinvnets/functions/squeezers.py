@@ -43,6 +43,7 @@ class ShuffleLayer(Squeezer):
     pattern: str = "checkerboard"
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         check_pattern(self.pattern, "ShuffleLayer")
 
 
@@ -57,6 +58,7 @@ class WaveletLayer(Squeezer):
     type: str = "db1"
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         check_wavelet(self.type, "WaveletLayer")
 
 

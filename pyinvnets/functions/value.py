@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 import numpy as np
 
 from ..arrays.checks import checked
+from ..arrays.scalars import as_python
 from ..arrays.spec import ArraySpec
 from ..engines.choice import get_engine
 
@@ -16,6 +17,10 @@ _ANY = ArraySpec()
 
 @dataclass(frozen=True)
 class _Value:
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            object.__setattr__(self, field.name, as_python(getattr(self, field.name)))
+
     @property
     def arguments(self) -> dict[str, Any]:
         return asdict(self)

@@ -86,6 +86,10 @@ class CompositeModel:
             f"{name}.{inner}" for name, part, own in self._shares(indices) for inner in part.model.without_gradient(own)
         ]
 
+    def gradient_vector(self) -> None:
+        """Each part has its own."""
+        return None
+
     def optimiser_state(self, rule: str) -> dict[str, np.ndarray]:
         return {
             f"{name}.{key}": array

@@ -129,14 +129,16 @@ def _remove_leftovers(path: Path) -> None:
     if fcntl is None:
         return
     pattern = re.compile(rf"\.{re.escape(path.name)}-[0-9a-f]{{8}}")
-    with contextlib.suppress(OSError):
-        for entry in os.scandir(path.parent):
-            if pattern.fullmatch(entry.name) and time.time() - entry.stat().st_mtime > _YOUNG:
-                with contextlib.suppress(OSError):
+    with contextlib.suppress(OSError), os.scandir(path.parent) as entries:
+        for entry in entries:
+            if pattern.fullmatch(entry.name):
+                with contextlib.suppress(OSError):  # another process may have removed it just now
                     _remove_unlocked(entry.path)
 
 
 def _remove_unlocked(leftover: str) -> None:
+    if time.time() - os.stat(leftover).st_mtime < _YOUNG:
+        return
     descriptor = os.open(leftover, os.O_RDONLY)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -125,21 +125,22 @@ def load(
         ValueError: it is truncated, not a safetensors file, not written by `save`, or its parameters are not those of
             its network.
     """
-    get_engine(engine)
-    with _opened(path, _FORMAT, "pyinvnets.save") as (metadata, file), damage_named(path):
-        constructor, spatial = json.loads(metadata["constructor"]), json.loads(metadata["spatial"])
-        network = _described(constructor)
-        _check_parameters(network, metadata["dtype"], file)
-        _check_spatial(spatial)
-        built = _built(network, engine).astype(metadata["dtype"])
-        built.load_state_dict({name: file.get_tensor(name) for name in file.keys()})  # noqa: SIM118
-        if spatial is not None:
-            built.spatial = tuple(spatial)
-        wrapper = metadata.get("wrapper")
-        if wrapper is not None:
-            if wrapper not in WRAPPERS:
-                raise ValueError(f"{wrapper!r} in its metadata is no form of a network, such as VectorFlow")
-            built = WRAPPERS[wrapper].of(built)
+    with _opened(path, _FORMAT, "pyinvnets.save") as (metadata, file):
+        with damage_named(path):
+            constructor, spatial = json.loads(metadata["constructor"]), json.loads(metadata["spatial"])
+            network = _described(constructor)
+            _check_parameters(network, metadata["dtype"], file)
+            _check_spatial(spatial)
+            _check_wrapper(metadata.get("wrapper"))
+        get_engine(engine)  # what keeps it from starting is no damage of the file
+        with damage_named(path):
+            built = _built(network, engine).astype(metadata["dtype"])
+            built.load_state_dict({name: file.get_tensor(name) for name in file.keys()})  # noqa: SIM118
+            if spatial is not None:
+                built.spatial = tuple(spatial)
+            wrapper = metadata.get("wrapper")
+            if wrapper is not None:
+                built = WRAPPERS[wrapper].of(built)
     if kind is not None and not isinstance(built, kind):
         raise TypeError(f"{path} holds {built!r}; expected kind={kind.__name__}")
     return built
@@ -299,3 +300,8 @@ def _check_spatial(spatial: Any) -> None:
     sizes = spatial if isinstance(spatial, list) else []
     if spatial is not None and not (1 <= len(sizes) <= 3 and all(type(n) is int and 0 < n < 2**31 for n in sizes)):
         raise ValueError(f"expected the spatial sizes of images in its metadata, got {spatial!r}")
+
+
+def _check_wrapper(name: str | None) -> None:
+    if name is not None and name not in WRAPPERS:
+        raise ValueError(f"{name!r} in its metadata is no form of a network, such as VectorFlow")

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+import mmap
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
 
-from ..arrays.spec import ArraySpec
-from ..networks.base.layer import Layer
-
 Batch = tuple[np.ndarray, ...]
+
+_CHUNK = 2**20
+"""How many numbers of an array are looked at together."""
+
+
+class NotFiniteSample(ValueError):
+    """A sample holds a value that is not finite."""
 
 
 def read(arrays: Batch, chosen: np.ndarray) -> Batch:
@@ -18,32 +23,112 @@ def read(arrays: Batch, chosen: np.ndarray) -> Batch:
     return tuple(np.asarray(array.T[chosen]).T for array in arrays)
 
 
-class Samples:
-    """Some samples of arrays that have them on their last axis.
+def cast(array: np.ndarray, dtype: np.dtype) -> np.ndarray:
+    """An array of floats in the network's dtype, where what is too large becomes infinite; others as they are."""
+    if array.dtype == dtype or array.dtype not in (np.float32, np.float64):
+        return array
+    with np.errstate(over="ignore"):
+        return array.astype(dtype)
+
+
+def chunks(array: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
+    """Some samples after the other, each time with the number of the first."""
+    samples = array.T
+    step = max(1, _CHUNK // max(1, array.size // len(samples)))
+    for first in range(0, len(samples), step):
+        yield first, samples[first : first + step].T
+
+
+def check_finite(what: str, array: np.ndarray, numbers: np.ndarray | None = None) -> None:
+    """Raise NotFiniteSample where a value is not finite.
 
     Args:
-        arrays: of equally many samples; they may be memory-mapped.
+        numbers: the samples' numbers, for the message; their places in the array where it is `None`.
+    """
+    if np.isfinite(array).all():
+        return
+    bad = int((~np.isfinite(array.T)).reshape(array.shape[-1], -1).any(axis=1).argmax())
+    number = bad if numbers is None else int(numbers[bad])
+    raise NotFiniteSample(f"{what}: sample {number}, counted from 0, is not finite in {array.dtype}")
+
+
+def is_mapped(array: Any) -> bool:
+    """Whether the array's memory is a file's."""
+    while isinstance(array, np.ndarray):
+        array = array.base
+    return isinstance(array, mmap.mmap)
+
+
+class Samples:
+    """Some samples of arrays that have them on their last axis, in the network's dtype.
+
+    Args:
+        arrays: of equally many samples, by their names; they may be memory-mapped.
         chosen: the samples' indices.
         batch_size: the last batch of an epoch may be smaller.
+        dtype: of the batches.
     """
 
-    def __init__(self, arrays: Batch, chosen: np.ndarray, batch_size: int) -> None:
-        self._arrays, self._chosen, self._batch_size = arrays, chosen, batch_size
+    def __init__(self, arrays: Mapping[str, np.ndarray], chosen: np.ndarray, batch_size: int, dtype: np.dtype) -> None:
+        self._arrays, self._chosen, self._batch_size, self._dtype = arrays, chosen, batch_size, dtype
+        self._unseen = any(map(is_mapped, arrays.values()))
 
     def __len__(self) -> int:
         """The number of batches."""
         return -(-len(self._chosen) // self._batch_size)
 
     def shuffled(self, rng: np.random.Generator) -> Iterator[Batch]:
+        """The batches of an epoch.
+
+        Raises:
+            NotFiniteSample: a batch of a memory-mapped array, which nobody has read before, is not finite.
+        """
         return self._batches(rng.permutation(self._chosen))
 
     def in_order(self) -> Iterator[Batch]:
+        """All samples, as they are in the arrays; raises as `shuffled`."""
         return self._batches(self._chosen)
 
     def _batches(self, order: np.ndarray) -> Iterator[Batch]:
         for first in range(0, len(order), self._batch_size):
             # A batch has no order, and a disk is read faster forwards.
-            yield read(self._arrays, np.sort(order[first : first + self._batch_size]))
+            yield self._read(np.sort(order[first : first + self._batch_size]))
+
+    def _read(self, numbers: np.ndarray) -> Batch:
+        batch = tuple(cast(array, self._dtype) for array in read(tuple(self._arrays.values()), numbers))
+        if self._unseen:
+            for name, array in zip(self._arrays, batch, strict=True):
+                check_finite(f"fit: {name}", array, numbers)
+        return batch
+
+    def completed(self, batch: Batch) -> Batch:
+        """A batch with more samples, so that channels that are constant in it vary, where that is possible."""
+        more = [
+            number
+            for own, array in zip(batch, self._arrays.values(), strict=True)
+            for channel, value in _constants(own)
+            if (number := self._first_other(array, channel, value)) is not None
+        ]
+        if not more:
+            return batch
+        return tuple(
+            np.concatenate([own, other], axis=-1) for own, other in zip(batch, self._read(np.unique(more)), strict=True)
+        )
+
+    def _first_other(self, array: np.ndarray, channel: int, value: float) -> int | None:
+        """The number of the first of the samples of which a channel has another value."""
+        for first, some in chunks(array[..., channel, :]):
+            others = first + np.flatnonzero((value != some.T).reshape(some.shape[-1], -1).any(axis=1))
+            others = others[np.isin(others, self._chosen)]
+            if len(others):
+                return int(others[0])
+        return None
+
+
+def _constants(array: np.ndarray) -> list[tuple[int, float]]:
+    """The channels that are the same everywhere, with their values."""
+    channels = np.moveaxis(array, -2, 0).reshape(array.shape[-2], -1)
+    return [(i, row[0]) for i, row in enumerate(channels) if (row == row[0]).all()]
 
 
 class Stream:
@@ -66,87 +151,6 @@ class Stream:
         if empty:
             raise ValueError("fit: X gave no batches in this epoch; expected an iterable that starts anew each time")
 
-
-def training_data(
-    G: Layer,
-    inputs: dict[str, ArraySpec],
-    X: Any,
-    condition: Any,
-    epochs: int,
-    batch_size: int | None,
-    validation: Any,
-    rng: np.random.Generator,
-) -> tuple[Samples | Stream, Samples | None]:
-    """The batches to train on, and the samples that are held out, from `fit`'s arguments.
-
-    Args:
-        inputs: what the network's `forward` takes.
-        rng: for the split.
-
-    Raises:
-        TypeError, ValueError: arguments that do not fit the network or each other.
-    """
-    if isinstance(X, np.ndarray):
-        arrays = _checked_samples(G, inputs, X, condition)
-        if batch_size is None:
-            raise ValueError("fit: batch_size is needed where X is an array")
-        if isinstance(validation, (int, float)):
-            return _split(arrays, batch_size, _checked_part(validation), rng)
-        return Samples(arrays, np.arange(X.shape[-1]), batch_size), _held_out(G, inputs, validation, batch_size)
-    if not isinstance(X, Iterable):
-        raise TypeError(f"fit: X must be a NumPy array or an iterable of batches, got {type(X).__name__}")
-    if condition is not None:
-        raise ValueError("fit: where X is an iterable, its batches are tuples (X, condition)")
-    if iter(X) is X and epochs > 1:
-        raise ValueError("fit: X is an iterator, which lasts for one epoch; give a list, or an object with __iter__")
-
-    def checked(batch: Batch) -> Batch:
-        if len(batch) != len(inputs):
-            raise ValueError(f"fit: a batch must be of {', '.join(inputs)}, got {len(batch)} array(s)")
-        return G.checked("fit", tuple(inputs.values()), dict(zip(inputs, map(G.place, batch), strict=True)))
-
-    if isinstance(validation, (int, float)):
-        _checked_part(validation)
-        return Stream(X, checked), None
-    return Stream(X, checked), _held_out(G, inputs, validation, batch_size)
-
-
-def _checked_samples(G: Layer, inputs: dict[str, ArraySpec], X: Any, condition: Any) -> Batch:
-    if (condition is not None) != (len(inputs) == 2):
-        wanted = "takes X alone" if condition is not None else "also takes a condition"
-        raise ValueError(f"fit: {type(G).__name__} {wanted}")
-    arrays = {"X": X} if condition is None else {"X": X, "condition": condition}
-    first = {k: G.place(a[..., :1]) if isinstance(a, np.ndarray) and a.ndim else a for k, a in arrays.items()}
-    G.checked("fit", tuple(inputs.values()), first)
-    if condition is not None and X.shape[-1] != condition.shape[-1]:
-        raise ValueError(
-            f"fit: X and condition must have equally many samples, got {X.shape[-1]} and {condition.shape[-1]}"
-        )
-    return tuple(arrays.values())
-
-
-def _checked_part(validation: float) -> float:
-    if not 0 <= validation < 1:
-        raise ValueError(f"fit: validation must be in [0, 1), or samples, got {validation}")
-    return validation
-
-
-def _split(arrays: Batch, batch_size: int, part: float, rng: np.random.Generator) -> tuple[Samples, Samples | None]:
-    n = arrays[0].shape[-1]
-    if not part:
-        return Samples(arrays, np.arange(n), batch_size), None
-    count = max(1, round(n * part))
-    if count >= n:
-        raise ValueError(f"fit: validation={part} of {n} sample(s) leaves none to train on; give validation=0")
-    order = rng.permutation(n)
-    held_out, others = np.sort(order[:count]), np.sort(order[count:])
-    return Samples(arrays, others, batch_size), Samples(arrays, held_out, batch_size)
-
-
-def _held_out(G: Layer, inputs: dict[str, ArraySpec], validation: Any, batch_size: int | None) -> Samples:
-    arrays = validation if isinstance(validation, tuple) else (validation,)
-    if len(arrays) != len(inputs):
-        raise ValueError(f"fit: validation samples must be of {', '.join(inputs)}, got {len(arrays)} array(s)")
-    arrays = _checked_samples(G, inputs, *arrays, *[None] * (2 - len(arrays)))
-    n = arrays[0].shape[-1]
-    return Samples(arrays, np.arange(n), batch_size or n)
+    def completed(self, batch: Batch) -> Batch:
+        """The batch itself: no other is there yet."""
+        return batch

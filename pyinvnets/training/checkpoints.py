@@ -5,26 +5,25 @@ from __future__ import annotations
 import json
 import math
 import os
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
 
 from ..storage.weights import damage_named, read, versions, write
-from .history import History
+from .history import OF_MAXIMUM_LIKELIHOOD, History
 
 _FORMAT = "pyinvnets-fit-1"
 
 _COLUMNS = {
     "epoch": np.int64,
     "samples": np.int64,
-    "l2": np.float64,
-    "lgdet": np.float64,
+    "objective": np.float64,
     "seconds": np.float64,
     "validation": np.float64,
     "epoch_seconds": np.float64,
 }
-"""What is long of a history, and its type in the file; no validation is NaN there."""
+"""The columns of every history and their types in the file, where no validation is NaN. Terms are float64."""
 
 
 @dataclass
@@ -61,12 +60,15 @@ _VALUES = [f.name for f in fields(Checkpoint) if f.name not in (*_GROUPS, "histo
 
 def write_checkpoint(path: str | os.PathLike, checkpoint: Checkpoint) -> None:
     """Write the file beside its place and move it there, so that a crash leaves the old one whole."""
-    history = asdict(checkpoint.history)
-    arrays = {f"history/{name}": np.array(history.pop(name), dtype) for name, dtype in _COLUMNS.items()}
+    history = checkpoint.history
+    columns = {name: (getattr(history, name), dtype) for name, dtype in _COLUMNS.items()}
+    columns |= {name: (column, np.float64) for name, column in history.terms.items()}
+    arrays = {f"history/{name}": np.array(column, dtype) for name, (column, dtype) in columns.items()}
     for group in _GROUPS:
         arrays |= {f"{group}/{name}": array for name, array in getattr(checkpoint, group).items()}
     values = {name: getattr(checkpoint, name) for name in _VALUES}
-    metadata = {"format": _FORMAT, "state": json.dumps(values), "history": json.dumps(history), "versions": versions()}
+    others = {"dimensions": history.dimensions, "stopped": history.stopped, "terms": list(history.terms)}
+    metadata = {"format": _FORMAT, "state": json.dumps(values), "history": json.dumps(others), "versions": versions()}
     write(path, arrays, metadata)
 
 
@@ -90,14 +92,31 @@ def read_checkpoint(path: str | os.PathLike) -> Checkpoint:
 
 
 def _read_history(columns: dict[str, np.ndarray], others: dict[str, Any]) -> History:
-    for name, dtype in _COLUMNS.items():
-        if columns[name].dtype != dtype or columns[name].ndim != 1:
-            raise ValueError(f"history/{name} must be a vector of {np.dtype(dtype)}")
-    listed = {name: column.tolist() for name, column in columns.items()}
-    listed["validation"] = [None if np.isnan(v) else v for v in listed["validation"]]
-    history = History(**listed, **others)
-    updates = {len(getattr(history, name)) for name in ("epoch", "samples", "l2", "lgdet", "seconds")}
-    _expect(len(updates) == 1 and len(history.validation) == history.epochs, "history has columns of unequal length")
+    terms = others.pop("terms", list(OF_MAXIMUM_LIKELIHOOD))
+    _expect(isinstance(terms, list) and all(isinstance(name, str) for name in terms), "history.terms")
+    if "objective" not in columns:  # Earlier files have the terms alone.
+        columns["objective"] = columns["l2"] - columns["lgdet"]
+    types = {**_COLUMNS, **dict.fromkeys(terms, np.float64)}
+    _expect(columns.keys() == types.keys(), "history, whose columns are not those of its terms")
+    for name, dtype in types.items():
+        _expect(columns[name].dtype == dtype and columns[name].ndim == 1, f"history/{name}")
+    history = History.with_terms(terms)
+    for name in terms:
+        history.terms[name] = columns[name].tolist()
+    for name in _COLUMNS:
+        setattr(history, name, columns[name].tolist())
+    history.validation = [None if np.isnan(v) else v for v in history.validation]
+    history.dimensions, history.stopped = others["dimensions"], others["stopped"]
+    _check_history(history)
+    return history
+
+
+def _check_history(history: History) -> None:
+    of_updates = (history.epoch, history.samples, history.objective, history.seconds, *history.terms.values())
+    _expect(
+        len(set(map(len, of_updates))) == 1 and len(history.validation) == history.epochs,
+        "history has columns of unequal length",
+    )
     # Epochs are whole where a checkpoint is written, and each has an update.
     whole = list(range(1, history.epochs + 1))
     _expect(
@@ -106,7 +125,6 @@ def _read_history(columns: dict[str, np.ndarray], others: dict[str, Any]) -> His
     _expect(min(history.samples) > 0, "history.samples")
     _expect(_is_count(history.dimensions), "history.dimensions")
     _expect(history.stopped is None or isinstance(history.stopped, str), "history.stopped")
-    return history
 
 
 def _check(checkpoint: Checkpoint) -> None:

@@ -6,7 +6,7 @@ import csv
 import itertools
 import json
 import os
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,36 +17,99 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 
-@dataclass(repr=False)
+OF_MAXIMUM_LIKELIHOOD = ("l2", "lgdet")
+
+_COLUMNS = ("epoch", "samples", "objective", "seconds", "validation", "epoch_seconds")
+"""The columns of every history, in which objectives add their terms."""
+
+
 class History:
-    """The course of a training.
+    """The course of a training: columns with a value for each update, or for each epoch.
+
+    The terms of the objective are columns by their names, and attributes: those of maximum likelihood are `l2`, half
+    the squared norm of the latent, and `lgdet`, the log-determinant, each the mean over the batch. Another objective
+    has the terms that it names itself.
 
     Attributes:
         epoch: of each update, from 1.
         samples: in the batch of each update.
-        l2: half the squared norm of the latent, the mean over the batch, for each update.
-        lgdet: the log-determinant, likewise.
+        objective: what is minimised, for each update.
+        terms: the terms of the objective, each a column with a value for each update.
         seconds: of each update.
         validation: the objective of the held-out samples after each epoch, `None` where none are held out.
         epoch_seconds: of each epoch, with reading, validation and checkpoint.
         dimensions: of a sample; the latents' where there are two.
         stopped: why training ended before its last epoch, or `None`.
+
+    Raises:
+        ValueError: a term has the name of another column.
     """
 
-    epoch: list[int] = field(default_factory=list)
-    samples: list[int] = field(default_factory=list)
-    l2: list[float] = field(default_factory=list)
-    lgdet: list[float] = field(default_factory=list)
-    seconds: list[float] = field(default_factory=list)
-    validation: list[float | None] = field(default_factory=list)
-    epoch_seconds: list[float] = field(default_factory=list)
-    dimensions: int = 0
-    stopped: str | None = None
+    def __init__(
+        self,
+        *,
+        epoch: Iterable[int] = (),
+        samples: Iterable[int] = (),
+        objective: Iterable[float] | None = None,
+        seconds: Iterable[float] = (),
+        validation: Iterable[float | None] = (),
+        epoch_seconds: Iterable[float] = (),
+        dimensions: int = 0,
+        stopped: str | None = None,
+        **terms: Iterable[float],
+    ) -> None:
+        terms = terms or dict.fromkeys(OF_MAXIMUM_LIKELIHOOD, ())
+        self.terms = {name: list(column) for name, column in terms.items()}
+        self._check_names(self.terms)
+        if objective is None:
+            l2, lgdet = (self.terms.get(name, ()) for name in OF_MAXIMUM_LIKELIHOOD)
+            objective = [a - b for a, b in zip(l2, lgdet, strict=True)]
+        self.epoch, self.samples, self.objective = list(epoch), list(samples), list(objective)
+        self.seconds, self.validation, self.epoch_seconds = list(seconds), list(validation), list(epoch_seconds)
+        self.dimensions, self.stopped = dimensions, stopped
+
+    @classmethod
+    def with_terms(cls, names: Iterable[str]) -> History:
+        """An empty history for an objective with these terms, which may be none at all."""
+        history = cls()
+        history.terms = {name: [] for name in names}
+        cls._check_names(history.terms)
+        return history
+
+    @classmethod
+    def _check_names(cls, names: Iterable[str]) -> None:
+        for name in names:
+            if hasattr(cls, name) or name in (*_COLUMNS, "terms", "dimensions", "stopped"):
+                raise ValueError(f"History: {name} is the name of another column; give the objective's term another")
+
+    def __getattr__(self, name: str) -> list[float]:
+        """A term as an attribute."""
+        try:
+            return vars(self)["terms"][name]
+        except KeyError:
+            raise AttributeError(f"a History of this objective has no column {name!r}") from None
+
+    def __dir__(self) -> list[str]:
+        return [*super().__dir__(), *self.terms]
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, History) and vars(self) == vars(other)
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def append(self, objective: float, terms: Mapping[str, float], samples: int, seconds: float) -> None:
+        """Add an update of the epoch that is going on."""
+        self.epoch.append(self.epochs + 1)
+        self.samples.append(samples)
+        self.objective.append(objective)
+        for name, column in self.terms.items():
+            column.append(terms[name])
+        self.seconds.append(seconds)
 
     @property
-    def objective(self) -> list[float]:
-        """`l2 - lgdet` of each update."""
-        return [a - b for a, b in zip(self.l2, self.lgdet, strict=True)]
+    def updates(self) -> int:
+        """The number of updates."""
+        return len(self.objective)
 
     @property
     def epochs(self) -> int:
@@ -54,8 +117,8 @@ class History:
         return len(self.epoch_seconds)
 
     def __repr__(self) -> str:
-        shown = [f"epochs={self.epochs}", f"updates={len(self.l2)}"]
-        if self.l2:
+        shown = [f"epochs={self.epochs}", f"updates={self.updates}"]
+        if self.objective:
             shown.append(f"objective={self.objective[-1]:.4f}")
         if self.validation and self.validation[-1] is not None:
             shown.append(f"validation={self.validation[-1]:.4f}")
@@ -70,19 +133,14 @@ class History:
             `"updates"` and `"epochs"`, each a dict of columns, with means over the samples for each whole epoch; and
             `"stopped"`.
         """
-        updates: dict[str, list[Any]] = {
-            "epoch": list(self.epoch),
-            "l2": list(self.l2),
-            "lgdet": list(self.lgdet),
-            "objective": self.objective,
-            "seconds": list(self.seconds),
-        }
+        values = {name: list(column) for name, column in self.terms.items()} | {"objective": list(self.objective)}
         epochs = {
             "epoch": list(range(1, self.epochs + 1)),
-            **{name: self._epoch_means(updates[name]) for name in ("l2", "lgdet", "objective")},
+            **{name: self._epoch_means(column) for name, column in values.items()},
             "validation": list(self.validation),
             "seconds": list(self.epoch_seconds),
         }
+        updates = {"epoch": list(self.epoch), **values, "seconds": list(self.seconds)}
         return {"updates": updates, "epochs": epochs, "stopped": self.stopped}
 
     def to_frame(self) -> Any:
@@ -95,7 +153,7 @@ class History:
             import pandas
         except ImportError:
             raise ImportError("History.to_frame needs pandas; write `pip install pandas`, or use to_dict()") from None
-        return pandas.DataFrame(self._columns(), index=pandas.RangeIndex(1, len(self.l2) + 1, name="update")).astype(
+        return pandas.DataFrame(self._columns(), index=pandas.RangeIndex(1, self.updates + 1, name="update")).astype(
             {"validation": float}
         )
 
@@ -110,7 +168,7 @@ class History:
             if os.fspath(path).endswith(".json"):
                 json.dump(self.to_dict(), file, indent=1)
             else:
-                columns = {"update": range(1, len(self.l2) + 1), **self._columns()}
+                columns = {"update": range(1, self.updates + 1), **self._columns()}
                 writer = csv.writer(file)
                 writer.writerow(columns)
                 writer.writerows(zip(*columns.values(), strict=True))
@@ -118,25 +176,31 @@ class History:
     def _columns(self) -> dict[str, list]:
         """A value for each update; `validation` in the last one of its epoch."""
         last = dict(zip(self._last_updates(), self.validation, strict=True))
-        validation = [last.get(update) for update in range(1, len(self.l2) + 1)]
+        validation = [last.get(update) for update in range(1, self.updates + 1)]
         return {**self.to_dict()["updates"], "validation": validation}
 
     def plot(self, axes: list[Axes] | None = None) -> list[Axes]:
         """The training log, with the validation objective after each epoch where there is one.
 
         Args:
-            axes: three axes to draw on, a new figure where it is `None`.
+            axes: an axis to draw each term on, in turn, and the last one for the objective; a new figure where it is
+                `None`.
 
         Returns:
             The axes.
         """
         from .. import plotting
 
-        axes = plotting.training_log(np.array(self.l2), np.array(self.lgdet), gaussian=self.dimensions / 2, axes=axes)
+        if tuple(self.terms) == OF_MAXIMUM_LIKELIHOOD:
+            axes = plotting.training_log(
+                np.array(self.l2), np.array(self.lgdet), gaussian=self.dimensions / 2, axes=axes
+            )
+        else:
+            axes = plotting.curves({**self.terms, "objective": self.objective}, axes=axes)
         points = [(u, v) for u, v in zip(self._last_updates(), self.validation, strict=True) if v is not None]
         if points:
-            axes[2].plot(*zip(*points, strict=True), color="tab:orange", marker="o", label="Validation")
-            axes[2].legend()
+            axes[-1].plot(*zip(*points, strict=True), color="tab:orange", marker="o", label="Validation")
+            axes[-1].legend()
         return axes
 
     def _last_updates(self) -> list[int]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,13 +14,16 @@ from tqdm import tqdm
 
 from .._warnings import warn
 from ..arrays.cuda_interface import to_numpy
+from ..networks.base.initialisation import CannotInitialise
 from ..networks.base.layer import Layer
-from ..networks.base.parameters import clear_grad, get_params
-from .batches import Batch, Samples, Stream
+from ..networks.base.parameters import check_state, clear_grad, get_params
+from .batches import Batch, NotFiniteSample, Samples
 from .checkpoints import Checkpoint, write_checkpoint
+from .data import Data
+from .gradients import Gradients
 from .history import History
 from .interrupts import Interrupts
-from .losses import Evaluation, MaximumLikelihood, clip
+from .losses import NotFinite, Objective
 from .optimisers import Optimiser
 
 # Training
@@ -44,6 +47,11 @@ class _Stop(Exception):
 
 class _Diverged(_Stop):
     """The objective is not finite."""
+
+
+def _is_true(answer: Any) -> bool:
+    """Whether a callback has answered True, NumPy's included, rather than given something that counts as true."""
+    return isinstance(answer, (bool, np.bool_)) and bool(answer)
 
 
 KEPT = "the network has the last weights that gave a finite objective, or the best by validation"
@@ -89,25 +97,36 @@ class _Training:
     def __init__(
         self,
         G: Layer,
+        objective: Objective,
         optimiser: Optimiser,
         learning_rate: Callable[[int], float],
-        batches: Samples | Stream,
-        held_out: Samples | None,
+        data: Data,
         rng: np.random.Generator,
         clip_norm: float | None,
         noise: float,
     ) -> None:
-        self.G, self.optimiser, self.learning_rate = G, optimiser, learning_rate
-        self.batches, self.held_out, self.rng = batches, held_out, rng
+        self.G, self.objective, self.optimiser, self.learning_rate = G, objective, optimiser, learning_rate
+        self.batches, self.held_out, self.rng = data.batches, data.held_out, rng
         self.clip_norm, self.noise = clip_norm, noise
-        self.objective = MaximumLikelihood()
-        self.history = History()
+        self.history = History.with_terms(objective.terms)
         self.good: _Weights | None = None
         self.best: _Weights | None = None
         self.smallest: float | None = None
         self.waited = 0
 
+    def check(self, before: Checkpoint) -> None:
+        """Raise ValueError where training cannot go on from a checkpoint; nothing changes."""
+        self.optimiser.check_state(self.G, before.optimiser)
+        for weights in (before.weights, before.best or before.weights):
+            check_state(self.G, weights)
+        images = self.G.signature.images
+        if before.spatial and not images.holds((*before.spatial, images.channels or 1, 1)):
+            raise ValueError(f"fit: the checkpoint's images of size {before.spatial} are not those of {self.G!r}")
+        if list(before.history.terms) != list(self.objective.terms):
+            raise ValueError(f"fit: the checkpoint's history has not the terms {self.objective.terms} of the objective")
+
     def go_on_from(self, before: Checkpoint) -> None:
+        """From a checkpoint that is checked."""
         self.optimiser.load_state_dict(self.G, before.optimiser)
         self.G.load_state_dict(before.weights)
         self.rng.bit_generator.state = before.generator
@@ -120,28 +139,32 @@ class _Training:
             self.G.spatial = tuple(before.spatial)
 
     def run(self, course: _Course) -> History:
-        with Interrupts() as interrupts:
-            try:
-                self._epochs(course, interrupts)
-            except KeyboardInterrupt:
-                self.history.stopped = "interrupted"
-            except _Stop as stop:
-                self.history.stopped = str(stop)
-                if isinstance(stop, _Diverged):
-                    warn(f"fit: {stop}", RuntimeWarning)
-            finally:
-                with interrupts.held():
-                    clear_grad(self.G)
-                    if self.best is not None:
-                        self.best.put_back()
+        interrupts = Interrupts()
+        interrupts.watch(self._run, course, interrupts)
         return self.history
+
+    def _run(self, course: _Course, interrupts: Interrupts) -> None:
+        try:
+            self._epochs(course, interrupts)
+        except KeyboardInterrupt:
+            self.history.stopped = "interrupted"
+        except _Stop as stop:
+            self.history.stopped = str(stop)
+            if isinstance(stop, _Diverged):
+                warn(f"fit: {stop}", RuntimeWarning)
+        finally:
+            interrupts.held(self._end)
+
+    def _end(self) -> None:
+        clear_grad(self.G)
+        if self.best is not None:
+            self.best.put_back()
 
     def _epochs(self, course: _Course, interrupts: Interrupts) -> None:
         count = len(self.batches) if isinstance(self.batches, Samples) else None
-        made = len(self.history.l2)
         with tqdm(
             total=count and course.epochs * count,
-            initial=made,
+            initial=self.history.updates,
             unit="update",
             mininterval=0.5,
             disable=not course.progress,
@@ -154,57 +177,69 @@ class _Training:
 
     def _epoch(self, course: _Course, interrupts: Interrupts, bar: tqdm) -> None:
         start = time.perf_counter()
-        for batch in self.batches.shuffled(self.rng):
-            with interrupts.held():
-                self._update(batch)
-            bar.set_postfix(self._shown(), refresh=False)
-            bar.update()
+        for batch in self._read():
+            interrupts.held(self._update, batch)
+            if course.progress:
+                bar.set_postfix(self._shown(), refresh=False)
+                bar.update()
         validation = self._validate(batch)
-        with interrupts.held():
-            self.history.validation.append(validation)
-            if validation is not None:
-                self._compare(validation)
-            self.history.epoch_seconds.append(time.perf_counter() - start)
-            if course.checkpoint is not None:
-                write_checkpoint(course.checkpoint, self._checkpoint(course.settings))
-        if course.callback is not None:
-            course.callback(self.G, self.history)
+        interrupts.held(self._end_epoch, course, validation, start)
+        if course.callback is not None and _is_true(course.callback(self.G, self.history)):
+            raise _Stop("the callback ended it")
+
+    def _read(self) -> Iterator[Batch]:
+        """The batches of an epoch. Of data that nobody has read before some may be unusable."""
+        try:
+            yield from self.batches.shuffled(self.rng)
+        except NotFiniteSample as error:
+            if self.good is None:
+                raise
+            self.good.put_back()
+            number = self.history.updates + 1
+            raise _Diverged(f"update {number} cannot be made, {str(error).removeprefix('fit: ')}; {KEPT}") from error
 
     def _shown(self) -> dict[str, str]:
         validation = self.history.validation[-1:] or [None]
-        shown = {"objective": f"{self.history.l2[-1] - self.history.lgdet[-1]:.4f}"}
+        shown = {"objective": f"{self.history.objective[-1]:.4f}"}
         return shown if validation[0] is None else shown | {"validation": f"{validation[0]:.4f}"}
+
+    # Updates
 
     def _update(self, batch: Batch) -> None:
         start = time.perf_counter()
-        number = len(self.history.l2) + 1
-        batch = self._with_noise(self._placed(batch))
-        evaluation = self.objective(self.G, batch)
-        if not math.isfinite(evaluation.objective):
-            if self.good is not None:
-                self.good.put_back()
-            raise _Diverged(
-                f"the objective of update {number} is {evaluation.objective} (l2 {evaluation.l2}, log-determinant "
-                f"{evaluation.lgdet}); {KEPT}"
-            )
+        gradients = self._gradients(self._with_noise(self._placed(batch)))
+        if self.clip_norm is not None:
+            gradients.clip(self.clip_norm)
         if self.good is None:
             self.good = _Weights(self.G)
-        evaluation.gradients()
-        if self.clip_norm is not None:
-            clip(self.G, self.clip_norm)
         self.good.take()
-        self.optimiser.learning_rate = self.learning_rate(number - 1)
-        self.optimiser.update(self.G)
-        self._record(evaluation, start)
+        self.optimiser.learning_rate = self.learning_rate(self.history.updates)
+        gradients.apply(self.optimiser)
+        evaluation = gradients.evaluation
+        self.history.dimensions = evaluation.dimensions
+        self.history.append(evaluation.objective, evaluation.terms, evaluation.samples, time.perf_counter() - start)
 
-    def _record(self, evaluation: Evaluation, start: float) -> None:
-        history = self.history
-        history.dimensions = evaluation.dimensions
-        history.epoch.append(history.epochs + 1)
-        history.samples.append(evaluation.samples)
-        history.l2.append(evaluation.l2)
-        history.lgdet.append(evaluation.lgdet)
-        history.seconds.append(time.perf_counter() - start)
+    def _gradients(self, batch: Batch) -> Gradients:
+        try:
+            return self._first_gradients(batch) if self.good is None else self.objective.gradients(self.G, batch)
+        except NotFinite as error:
+            if self.good is not None:
+                self.good.put_back()
+            number = self.history.updates + 1
+            raise _Diverged(f"the objective of update {number} is {error}; {KEPT}") from None
+
+    def _first_gradients(self, batch: Batch) -> Gradients:
+        """Where a channel is the same all over the first batch, such as a category that is rare, ActNorm is set from
+        that batch and a sample in which the channel differs."""
+        try:
+            return self.objective.gradients(self.G, batch)
+        except CannotInitialise:
+            of_numpy = tuple(map(to_numpy, batch))
+            completed = self.batches.completed(of_numpy)
+            if completed is of_numpy:
+                raise
+            self.objective.evaluate(self.G, self._placed(completed))
+            return self.objective.gradients(self.G, batch)
 
     def _placed(self, batch: Batch) -> Batch:
         return tuple(map(self.G.place, batch))
@@ -216,18 +251,28 @@ class _Training:
         drawn = self.rng.standard_normal(X.shape[::-1], dtype=X.dtype).T
         return X + self.G.place(self.noise * drawn), *batch[1:]
 
+    # The end of an epoch
+
+    def _end_epoch(self, course: _Course, validation: float | None, start: float) -> None:
+        self.history.validation.append(validation)
+        if validation is not None:
+            self._compare(validation)
+        self.history.epoch_seconds.append(time.perf_counter() - start)
+        if course.checkpoint is not None:
+            write_checkpoint(course.checkpoint, self._checkpoint(course.settings))
+
     def _validate(self, last: Batch) -> float | None:
         """The objective of the held-out samples. Without any, that of the last batch must do to show that the last
         update did no harm."""
         batches = [last] if self.held_out is None else self.held_out.in_order()
         total, samples = 0.0, 0
         for batch in batches:
-            evaluation = self.objective(self.G, self._placed(batch))
+            evaluation = self.objective.evaluate(self.G, self._placed(batch))
             total += evaluation.samples * evaluation.objective
             samples += evaluation.samples
         if not math.isfinite(total):
             self.good.put_back()
-            raise _Diverged(f"after update {len(self.history.l2)} the objective is {total / samples}; {KEPT}")
+            raise _Diverged(f"after update {self.history.updates} the objective is {total / samples}; {KEPT}")
         return None if self.held_out is None else total / samples
 
     def _compare(self, validation: float) -> None:

@@ -1,66 +1,101 @@
-"""The objective that is trained for, and its gradients."""
+"""Objectives: what a network is trained for, and how its gradients come about."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
+from abc import ABC, abstractmethod
+from typing import ClassVar
 
 import numpy as np
 
 from ..arrays.latents import square_norm
+from ..arrays.spec import ArraySpec
 from ..networks.base.layer import Layer
-from ..networks.base.parameters import clear_grad, get_params
+from ..networks.base.parameters import clear_grad
 from .batches import Batch
+from .gradients import Evaluation, Gradients
 
 
-@dataclass(frozen=True)
-class Evaluation:
-    """An objective at one batch: `l2 - lgdet`, and how its gradients are set.
+class NotFinite(ArithmeticError):
+    """An objective is not finite, so that it has no gradients."""
+
+    def __init__(self, evaluation: Evaluation) -> None:
+        terms = ", ".join(f"{name} {value}" for name, value in evaluation.terms.items())
+        super().__init__(f"{evaluation.objective} ({terms})" if terms else str(evaluation.objective))
+
+
+class Objective(ABC):
+    """What `fit` minimises. An update is `objective.gradients(network, batch)` and then `apply(optimiser)` of these.
+
+    A subclass names its terms and says how it is evaluated; `repr` should show its numbers, since a checkpoint keeps
+    that to see that training goes on with the same objective.
 
     Attributes:
-        l2: half the squared norm of the latents, the mean over the batch.
-        lgdet: the log-determinant, the mean over the batch.
-        samples: of the batch.
-        dimensions: number of elements of a sample's latents.
-        gradients: sets every parameter's gradient, in place of those that are there.
+        terms: the names of what the history keeps beside `objective`.
     """
 
-    l2: float
-    lgdet: float
-    samples: int
-    dimensions: int
-    gradients: Callable[[], None]
+    terms: ClassVar[tuple[str, ...]] = ()
 
-    @property
-    def objective(self) -> float:
-        return self.l2 - self.lgdet
+    def inputs(self, network: Layer) -> dict[str, ArraySpec]:
+        """The arrays of a batch, by the names that messages call them: by default what `forward` takes.
+
+        Raises:
+            TypeError, ValueError: the network cannot be trained for this objective.
+        """
+        signature = network.signature
+        specs = [*signature.inputs.values(), *([] if signature.condition is None else [signature.condition])]
+        return dict(zip(("X", "condition"), specs, strict=False))
+
+    @abstractmethod
+    def evaluate(self, network: Layer, batch: Batch) -> Evaluation:
+        """The objective at a batch; no gradient changes until `set_gradients` is called."""
+
+    def gradients(self, network: Layer, batch: Batch) -> Gradients:
+        """The gradients at a batch, in place of those that the network had.
+
+        Raises:
+            NotFinite: the objective is not finite. The network's gradients are then unchanged.
+        """
+        evaluation = self.evaluate(network, batch)
+        if not math.isfinite(evaluation.objective):
+            raise NotFinite(evaluation)
+        clear_grad(network)  # Conv1x1 adds to what is there.
+        evaluation.set_gradients()
+        return Gradients(network, evaluation)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}()"
 
 
-class MaximumLikelihood:
-    """The negative log-likelihood without its constant, half the number of dimensions times `log(2 pi)`."""
+class MaximumLikelihood(Objective):
+    """The negative log-likelihood without its constant, half the number of dimensions times `log(2 pi)`.
 
-    def __call__(self, G: Layer, batch: Batch) -> Evaluation:
-        results = G.forward(*batch)
+    Its terms are `l2`, half the squared norm of the latents, and `lgdet`, the log-determinant, both means over the
+    batch; the objective is `l2 - lgdet`.
+    """
+
+    terms = ("l2", "lgdet")
+
+    def inputs(self, network: Layer) -> dict[str, ArraySpec]:
+        signature = network.signature
+        if not signature.invertible:
+            raise TypeError(f"fit: expected a network with a density, got {network!r}")
+        if signature.no_density:
+            raise ValueError(f"fit: {network!r} has no density: {signature.no_density}")
+        return super().inputs(network)
+
+    def evaluate(self, network: Layer, batch: Batch) -> Evaluation:
+        results = network.forward(*batch)
         results = results if isinstance(results, tuple) else (results,)
-        *arrays, lgdet = results if G.signature.logdet else (*results, 0.0)
-        count = len(G.signature.latents)
+        *arrays, lgdet = results if network.signature.logdet else (*results, 0.0)
+        count = len(network.signature.latents)
         latents, condition = tuple(arrays[:count]), tuple(arrays[count:])
         n = batch[0].shape[-1]
 
-        def gradients() -> None:
-            clear_grad(G)  # Conv1x1 adds to what is there.
-            G.pull_back(tuple(Z / n for Z in latents), latents, condition, batch)
+        def set_gradients() -> None:
+            network.pull_back(tuple(Z / n for Z in latents), latents, condition, batch)
 
         with np.errstate(all="ignore"):
             l2 = 0.5 * sum(map(square_norm, latents)) / n
-        return Evaluation(l2, lgdet, n, sum(Z.size for Z in latents) // n, gradients)
-
-
-def clip(G: Layer, largest: float) -> None:
-    """Scale all gradients so that their norm together is not above `largest`."""
-    grads = [p.grad for p in get_params(G) if p.grad is not None]
-    norm = math.sqrt(sum(map(square_norm, grads)))
-    if norm > largest:
-        for g in grads:
-            g *= largest / norm
+        dimensions = sum(Z.size for Z in latents) // n
+        return Evaluation(l2 - lgdet, {"l2": l2, "lgdet": lgdet}, n, dimensions, set_gradients)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import weakref
 from collections.abc import Iterable, Mapping
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -64,10 +64,16 @@ class Optimiser:
         network.model.update(self._rule, self._state(network), indices, *self._numbers())
 
     def _state(self, network: Layer) -> dict[str, np.ndarray]:
-        model = network.model
-        if model not in self._states:
-            self._states[model] = model.optimiser_state(self._rule)
-        return self._states[model]
+        if network not in self._states:
+            self._states[network] = network.model.optimiser_state(self._rule)
+        return self._states[network]
+
+    def __getstate__(self) -> dict[str, Any]:
+        """For pickle and copy, which take the networks along whose updates are remembered."""
+        return vars(self) | {"_states": [(network, self.state_dict(network)) for network in self._states]}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state, _states=weakref.WeakKeyDictionary(state["_states"]))
 
     def state_dict(self, network: Layer) -> dict[str, np.ndarray]:
         """Copies of what is remembered of earlier updates of `network`, by name. Each engine has its own names."""
@@ -79,6 +85,11 @@ class Optimiser:
         Raises:
             ValueError: names, shapes or types differ. The optimiser is then unchanged.
         """
+        own = self.check_state(network, state)
+        self._states[network] = {name: np.array(state[name], order="C") for name in own}
+
+    def check_state(self, network: Layer, state: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """An empty state, like which the given one is; raises as `load_state_dict`, and changes nothing."""
         own = network.model.optimiser_state(self._rule)
         if set(state) != set(own):
             raise ValueError(f"{type(self).__name__}: expected a state of {sorted(own)}, got {sorted(state)}")
@@ -88,7 +99,7 @@ class Optimiser:
                     f"{type(self).__name__}: {name} must be of {array.dtype} and shape {array.shape}, got "
                     f"{state[name].dtype} and {state[name].shape}"
                 )
-        self._states[network.model] = {name: np.array(state[name], order="C") for name in own}
+        return own
 
 
 class Adam(Optimiser):
@@ -125,20 +136,24 @@ class Adam(Optimiser):
 
 
 class AdamW(Adam):
-    """Adam with decoupled weight decay, composed as Flux 0.14 does: `Optimiser(Adam(η, β), WeightDecay(decay))`.
+    """Adam with decoupled weight decay. Each update is Adam's, less a part of each parameter's value before it.
 
-    Each update is Adam's, less `decay` times the parameter. The decay is *not* multiplied by the learning rate:
-    PyTorch's `weight_decay=w` is `decay = learning_rate * w` here.
+    That part is `decay + learning_rate * weight_decay`; give one of both. `decay` is Flux's, who composes
+    `Optimiser(Adam(η, β), WeightDecay(decay))`: it stays where the learning rate changes. `weight_decay` is PyTorch's,
+    in proportion to the learning rate.
+
+    Parameters that are frozen (`freeze_conv=True`) do not decay.
 
     Args:
         learning_rate, beta, epsilon: as for `Adam`.
         decay: the part of each parameter that an update takes away.
+        weight_decay: the same, divided by the learning rate.
 
     Raises:
-        ValueError: as `Adam`; a decay outside [0, 1).
+        ValueError: as `Adam`; a decay outside [0, 1), a weight_decay that is not finite or is negative, or both.
 
     Source: Loshchilov and Hutter (2019), «Decoupled Weight Decay Regularization», https://arxiv.org/abs/1711.05101;
-    Flux.jl, src/optimise/optimisers.jl.
+    Flux.jl, src/optimise/optimisers.jl; torch.optim.AdamW.
     """
 
     def __init__(
@@ -147,19 +162,28 @@ class AdamW(Adam):
         beta: tuple[float, float] = (0.9, 0.999),
         decay: float = 0.0,
         epsilon: float = 1e-8,
+        *,
+        weight_decay: float = 0.0,
     ) -> None:
         super().__init__(learning_rate, beta, epsilon)
         if not 0 <= decay < 1:
             raise ValueError(f"AdamW: decay must be a number in [0, 1), got {decay}")
-        self.decay = float(decay)
+        if not (math.isfinite(weight_decay) and weight_decay >= 0):
+            raise ValueError(f"AdamW: weight_decay must be a finite number, zero or more, got {weight_decay}")
+        if decay and weight_decay:
+            raise ValueError(
+                f"AdamW: give decay, which the learning rate leaves alone, or weight_decay, which is multiplied by it, "
+                f"got {decay} and {weight_decay}"
+            )
+        self.decay, self.weight_decay = float(decay), float(weight_decay)
 
     def _numbers(self) -> tuple[float, ...]:
-        return self.learning_rate, *self.beta, self.epsilon, self.decay
+        decay = self.decay + self.learning_rate * self.weight_decay
+        return self.learning_rate, *self.beta, self.epsilon, decay
 
     def __repr__(self) -> str:
-        return (
-            f"AdamW(learning_rate={self.learning_rate}, beta={self.beta}, decay={self.decay}, epsilon={self.epsilon})"
-        )
+        decay = f"weight_decay={self.weight_decay}" if self.weight_decay else f"decay={self.decay}"
+        return f"AdamW(learning_rate={self.learning_rate}, beta={self.beta}, {decay}, epsilon={self.epsilon})"
 
 
 class SGD(Optimiser):

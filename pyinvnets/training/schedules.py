@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from ..arrays.scalars import as_python
+
 
 @dataclass(frozen=True)
 class CosineDecay:
@@ -70,6 +72,7 @@ class ExponentialDecay:
 
 def _check_schedule(schedule: CosineDecay | ExponentialDecay, *names: str) -> None:
     for name in names:
-        value = getattr(schedule, name)
+        value = as_python(getattr(schedule, name))
+        object.__setattr__(schedule, name, value)
         if not (math.isfinite(value) and value > 0):
             raise ValueError(f"{type(schedule).__name__}: {name} must be a positive finite number, got {value}")

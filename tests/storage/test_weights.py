@@ -176,6 +176,13 @@ def test_nothing_is_built_that_the_file_has_no_parameters_for(rewritten, argumen
         tracemalloc.stop()
 
 
+def test_a_damaged_file_starts_no_engine(rewritten, monkeypatch):
+    monkeypatch.setattr("pyinvnets.storage.weights.get_engine", lambda name: pytest.fail(f"{name} was started"))
+    path = rewritten(constructor=constructor(K=3))
+    with pytest.raises(ValueError, match="lacks"):
+        inv.load(path, engine="julia")
+
+
 def test_an_act_norm_without_values_is_not_of_any_size(rewritten, tmp_path):
     path = tmp_path / "w"
     inv.save(inv.ActNorm(1000, engine="numpy"), path)

@@ -148,7 +148,9 @@ class TestEnds:
         G, H = glow(engine), glow(engine)
         fit(H, batches[:2], epochs=1)
         batches[3] = np.full_like(batches[3], np.nan)
-        with pytest.warns(RuntimeWarning, match="the objective of update 4 is nan") as warned:
+        with pytest.warns(
+            RuntimeWarning, match="update 4 cannot be made, X of a batch: sample 0, counted from 0"
+        ) as warned:
             history = fit(G, batches, epochs=2)
         assert warned[0].filename == __file__
         assert "update 4" in history.stopped and len(history.objective) == 3
@@ -387,7 +389,7 @@ class TestInput:
     [
         ({"epochs": 0}, ValueError, "epochs must be a positive integer, got 0"),
         ({"batch_size": 2.5}, ValueError, "batch_size must be a positive integer, got 2.5"),
-        ({"batch_size": None}, ValueError, "batch_size is needed where X is an array"),
+        ({"batch_size": "all"}, ValueError, "batch_size must be a positive integer, got 'all'"),
         ({"learning_rate": -1.0}, ValueError, "learning_rate must be a positive finite number, got -1.0"),
         ({"learning_rate": "fast"}, TypeError, "learning_rate must be a number or a function"),
         ({"optimizer": lambda rate: rate}, TypeError, "optimizer must make an optimiser"),
@@ -406,7 +408,9 @@ class TestInput:
         ({"callback": 3}, TypeError, "callback must be a function"),
         ({"checkpoint": "/nowhere/at/all"}, FileNotFoundError, "no folder for the checkpoint"),
         ({"condition": gaussian()}, ValueError, "NetworkGlow takes X alone"),
-        ({"X": gaussian().astype(float)}, TypeError, "X must be float32.*got float64"),
+        ({"X": gaussian().astype(int)}, TypeError, "X must be float32.*got int64"),
+        ({"noise": "foo"}, ValueError, "noise must be a finite number, zero or more, got 'foo'"),
+        ({"objective": "likelihood"}, TypeError, "objective must be an Objective, such as MaximumLikelihood"),
         ({"X": np.float32(3)}, TypeError, "X must be a NumPy array or an iterable"),
         ({"X": np.array(3.0, np.float32)}, ValueError, r"X must have shape.*got shape \(\)"),
         ({"X": gaussian(0)}, ValueError, r"X must have shape.*got shape \(1, 1, 2, 0\)"),

@@ -197,6 +197,10 @@ class JuliaModel:
     def without_gradient(self, indices: list[int] | None) -> list[str]:
         return [str(name) for name in self._engine.bridge.without_gradient(self.handle, _from_one(indices))]
 
+    def gradient_vector(self) -> None:
+        """Upstream holds each gradient in an array of its own."""
+        return None
+
     def optimiser_state(self, rule: str) -> dict[str, np.ndarray]:
         size = sum(math.prod(slot.shape) for _, slot in self.parameters)
         moments = {name: np.zeros(size, self.dtype) for name in _MOMENTS[rule]}

@@ -184,6 +184,9 @@ class NumpyModel:
         chosen = range(len(self.parameters)) if indices is None else indices
         return [self.parameters[i][0] for i in chosen if self.gradients.get(self._store.params[i]) is None]
 
+    def gradient_vector(self) -> np.ndarray | None:
+        return self.gradients.flat if self.gradients.complete else None
+
     def optimiser_state(self, rule: str) -> dict[str, np.ndarray]:
         names = {"adam": ("m", "v"), "momentum": ("velocity",)}[rule]
         moments = {name: np.zeros(self._store.data.size, self.dtype) for name in names}
@@ -200,12 +203,18 @@ class NumpyModel:
 
     def _adam(self, state: dict[str, np.ndarray], indices: list[int] | None, *numbers: float) -> None:
         store, steps = self._store, state["steps"]
+        *rates, decay = numbers
+        decays = (decay * store.decaying).astype(self.dtype) if decay else None
+
+        def update(part: slice, step: int) -> None:
+            moments = state["m"][part], state["v"][part]
+            gradient = store.gradients.flat[part]
+            _adam(store.data[part], gradient, *moments, step, *rates, None if decays is None else decays[part])
+
         if indices is None and steps.min() == steps.max():
             steps += 1
-            _adam(store.data, store.gradients.flat, state["m"], state["v"], int(steps[0]), *numbers)
+            update(slice(None), int(steps[0]))
             return
         for i in range(len(steps)) if indices is None else indices:
             steps[i] += 1
-            part = store.slices[i]
-            moments = state["m"][part], state["v"][part]
-            _adam(store.data[part], store.gradients.flat[part], *moments, int(steps[i]), *numbers)
+            update(store.slices[i], int(steps[i]))

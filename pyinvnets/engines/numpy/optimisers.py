@@ -5,8 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 
-def _adam(x, grad, m, v, step: int, eta: float, beta1: float, beta2: float, epsilon: float, decay: float) -> None:
-    """Flux.jl, src/optimise/optimisers.jl, `apply!(o::Adam, …)`, and after it `apply!(o::WeightDecay, …)`."""
+def _adam(x, grad, m, v, step: int, eta: float, beta1: float, beta2: float, epsilon: float, decay) -> None:
+    """Flux.jl, src/optimise/optimisers.jl, `apply!(o::Adam, …)`, and after it `apply!(o::WeightDecay, …)`.
+
+    `decay` is that of each element, or `None` where nothing decays.
+    """
     m *= beta1
     m += (1 - beta1) * grad
     v *= beta2
@@ -16,7 +19,7 @@ def _adam(x, grad, m, v, step: int, eta: float, beta1: float, beta2: float, epsi
     denominator += epsilon
     update = m / denominator
     update *= eta / (1 - beta1**step)
-    if decay:
+    if decay is not None:
         update += decay * x
     x -= update
 

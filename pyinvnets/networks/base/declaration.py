@@ -7,6 +7,8 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
+from ...arrays.scalars import as_python
+
 ENGINE_ARGUMENTS = ("engine", "seed")
 """What every constructor takes besides what describes its network."""
 
@@ -36,9 +38,10 @@ def recording(init: Callable[..., None], cls: type) -> Callable[..., None]:
         except TypeError as error:
             raise TypeError(f"{cls.__name__}: {error}; expected {cls.__name__}{constructor}") from None
         bound.apply_defaults()
+        bound.arguments = {name: as_python(value) for name, value in bound.arguments.items()}
         self._declared = {name: value for name, value in bound.arguments.items() if name not in ENGINE_ARGUMENTS}
         if type(self) is cls or not hasattr(self, "arguments"):
             self.arguments = self._declared
-        init(self, *args, **kwargs)
+        init(self, *bound.args, **bound.kwargs)
 
     return recorded

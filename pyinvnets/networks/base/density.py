@@ -10,7 +10,6 @@ https://arxiv.org/abs/1912.02762.
 from __future__ import annotations
 
 import math
-import numbers
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -18,13 +17,10 @@ import numpy as np
 
 from ...arrays.cuda_interface import to_numpy
 from ...arrays.latents import Array, from_samples, gaussian, resized
+from ...arrays.scalars import is_integer
 from .network import Network
 
 # Arguments
-
-
-def is_integer(value: Any) -> bool:
-    return isinstance(value, numbers.Integral) and not isinstance(value, bool)
 
 
 def count(title: str, name: str, value: Any) -> int:
@@ -45,9 +41,12 @@ def batches(title: str, samples: int, batch_size: int | None) -> Iterator[slice]
     return (slice(start, min(start + size, samples)) for start in range(0, samples, size))
 
 
-def check_number(title: str, name: str, array: Array, n: int, advice: str = "") -> None:
+def check_number(title: str, name: str, array: Array, n: int) -> None:
     if array.shape[-1] not in (1, n):
-        raise ValueError(f"{title}: {name} must have one sample, or n = {n}, got shape {array.shape}{advice}")
+        raise ValueError(
+            f"{title}: {name} must have one sample, or n = {n}, got shape {array.shape}; write each=True to draw n "
+            "samples for each"
+        )
 
 
 def check_tracked(network: Network, title: str) -> None:

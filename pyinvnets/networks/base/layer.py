@@ -16,6 +16,7 @@ from ...engines import get_engine
 from ...engines.protocol import Engine, Model
 from ...functions.squeezers import WaveletLayer
 from .declaration import ENGINE_ARGUMENTS, constructor_of, recording, takes
+from .initialisation import check_initialised_from
 from .parameters import Parameter, load_state
 from .signature import Signature
 from .summary import Step, Summary, summarise
@@ -219,14 +220,7 @@ class Layer:
         spatial = self.model.spatial if self.signature.latent.vector else None
         try:
             results = function(*inputs)
-            for p in pending:
-                if p.data is not None and not _usable(p).all():
-                    channels = np.flatnonzero(~_usable(p)) + 1
-                    raise ValueError(
-                        f"{title}: ActNorm's {p.name} cannot be initialised from this batch: channel(s) "
-                        f"{', '.join(map(str, channels))} have zero variance or values that are not finite; expected "
-                        "finite input that varies in every channel"
-                    )
+            check_initialised_from(title, pending, self.signature, inputs)
         except BaseException:
             for p in pending:
                 p.reset()
@@ -418,13 +412,6 @@ class Layer:
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _rebuild, (type(self), self.arguments, self.engine, self.dtype.name, self.state_dict(), self.spatial)
-
-
-def _usable(scale_or_bias: Parameter) -> np.ndarray:
-    """Where ActNorm's parameter can be used: a scale of zero, which a reversed layer may get, cannot."""
-    data = to_numpy(scale_or_bias.data)
-    finite = np.isfinite(data)
-    return finite & (data != 0) if scale_or_bias.name.endswith("s") else finite
 
 
 def _rebuild(

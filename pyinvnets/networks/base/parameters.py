@@ -65,6 +65,8 @@ class Parameter:
         """
         if is_on_gpu(value):
             value = to_numpy(value)
+        if isinstance(value, np.ma.MaskedArray):
+            raise TypeError(f"{self.name} takes no masked array; write .filled(value)")
         if not isinstance(value, np.ndarray) or not np.issubdtype(value.dtype, np.floating):
             got = value.dtype if isinstance(value, np.ndarray) else type(value).__name__
             raise TypeError(f"{self.name} takes a NumPy array of floats of shape {self.shape}, got {got}")
@@ -115,6 +117,16 @@ def set_params(network: Network | Wrapper, params: Sequence[Parameter | np.ndarr
 
 def load_state(network: Network, own: list[Parameter], state: Mapping[str, np.ndarray]) -> None:
     """Copy a `state_dict` into the network; see `Layer.load_state_dict`."""
+    _assign(network, _checked_state(network, own, state))
+
+
+def check_state(network: Network, state: Mapping[str, np.ndarray]) -> None:
+    """Raise what `network.load_state_dict(state)` would raise; nothing changes."""
+    _checked_state(network, network._parameters, state)
+
+
+def _checked_state(network: Network, own: list[Parameter], state: Mapping[str, np.ndarray]) -> list[np.ndarray | None]:
+    """The values of a `state_dict`, in the order of the parameters."""
     names = {p.name for p in own}
     unknown = sorted(set(state) - names)
     missing = sorted(n for n in names - set(state) if not _may_be_absent(n, network, state))
@@ -125,7 +137,7 @@ def load_state(network: Network, own: list[Parameter], state: Mapping[str, np.nd
                 f"{word}: {_some(items)}" for word, items in (("missing", missing), ("unknown", unknown)) if items
             )
         )
-    _assign(network, [p.checked(np.asarray(state[p.name])) if p.name in state else None for p in own])
+    return [p.checked(np.asanyarray(state[p.name])) if p.name in state else None for p in own]
 
 
 def _may_be_absent(name: str, network: Network, state: Mapping[str, np.ndarray]) -> bool:

@@ -12,13 +12,15 @@ import numpy as np
 
 
 class Param:
-    """One parameter: `data` is a view of the network's flat vector, or `None` where nothing is held."""
+    """One parameter: `data` is a view of the network's flat vector, or `None` where nothing is held. One that is
+    `frozen` has zeros as its gradient, and does not decay."""
 
-    __slots__ = ("_data", "data", "shape")
+    __slots__ = ("_data", "data", "frozen", "shape")
 
     def __init__(self, value: np.ndarray | None = None, *, shape: tuple[int, ...] | None = None) -> None:
         self.shape = value.shape if shape is None else shape
         self.data = self._data = value
+        self.frozen = False
 
     @property
     def dtype(self) -> np.dtype | None:
@@ -51,6 +53,11 @@ class Gradients:
         self.flat = np.zeros(stop, dtype)
         self._memory = {p: self.flat[part].reshape(p.shape) for p, part in zip(params, self.slices, strict=True)}
         self._held: dict[Param, bool] = {}  # Whether it began by an addition.
+
+    @property
+    def complete(self) -> bool:
+        """Whether each parameter has one."""
+        return len(self._held) == len(self._memory)
 
     def get(self, param: Param) -> np.ndarray | None:
         return self._memory[param] if param in self._held else None
@@ -86,6 +93,7 @@ class Store:
         self.gradients = Gradients(params, dtype)
         self.slices = self.gradients.slices
         self.data = np.zeros(self.gradients.flat.size, dtype)
+        self.decaying = np.repeat([not p.frozen for p in params], [math.prod(p.shape) for p in params])
         for p, part in zip(params, self.slices, strict=True):
             p.bind(self.data[part])
 

@@ -11,6 +11,13 @@ from ..kernels.layout import flat, per_channel
 from ..kernels.params import Param
 
 
+def _deviation(rows: np.ndarray) -> np.ndarray:
+    """The standard deviation of each channel; of a single value there is none, of which NumPy would warn."""
+    if rows.shape[1] == 1:
+        return np.full(len(rows), np.nan, rows.dtype)
+    return np.sqrt(rows.var(axis=1, ddof=1))
+
+
 class ActNorm:
     def __init__(self, rng, k: int, logdet: bool = False) -> None:
         self.s, self.b = Param(shape=(k,)), Param(shape=(k,))
@@ -19,7 +26,7 @@ class ActNorm:
     fields = ("s", "b")
 
     def _initialise(self, rows: np.ndarray) -> None:
-        deviation = np.sqrt(rows.var(axis=1, ddof=1))
+        deviation = _deviation(rows)
         self.s.set_data(1 / deviation)
         self.b.set_data(-rows.mean(axis=1) / deviation)
 
@@ -42,7 +49,7 @@ class ActNorm:
         """The inverse and the log-determinant of `forward`. Reversed, the layer is set by the first batch here."""
         if self.s.data is None:
             rows = flat(y)
-            self.s.set_data(rows.std(axis=1, ddof=1))
+            self.s.set_data(_deviation(rows))
             self.b.set_data(rows.mean(axis=1))
         x = self.inverse(y)
         return x, self._term(x) if self.logdet else 0.0

@@ -33,6 +33,8 @@ def _reflection_tangent(v: np.ndarray, dv: np.ndarray) -> np.ndarray:
 class Conv1x1:
     def __init__(self, rng, k: int, freeze: bool = False, logdet: bool = False) -> None:
         self.v1, self.v2, self.v3 = (glorot_uniform(rng, k) for _ in range(3))
+        for p in (self.v1, self.v2, self.v3):
+            p.frozen = freeze
         self.freeze, self.logdet = freeze, logdet
 
     fields = ("v1", "v2", "v3")

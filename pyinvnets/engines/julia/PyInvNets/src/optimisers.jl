@@ -20,10 +20,24 @@ end
 
 function adam_each!(handle, (m, v), powers, indices, η, β1, β2, ϵ, λ)
     βp = unsafe_wrap(Array, Ptr{NTuple{2,Float64}}(powers), length(handle.params))
+    kept = iszero(λ) ? Parameter[] : frozen!(Parameter[], handle.net)
     for (i, p, part) in slices(handle, indices)
         βp[i] = βp[i] .* (β1, β2)
-        adam!(p.data, p.grad, view(m, part), view(v, part), βp[i], η, (β1, β2), ϵ, λ)
+        decay = any(q -> q === p, kept) ? zero(λ) : λ
+        adam!(p.data, p.grad, view(m, part), view(v, part), βp[i], η, (β1, β2), ϵ, decay)
     end
+end
+
+# The parameters of 1x1 convolutions that are not trained. They must not decay either: Householder vectors that shrink
+# give the same matrix, until the square of their norm underflows.
+frozen!(found, ::Any) = found
+frozen!(found, layer::Conv1x1) = layer.freeze ? push!(found, layer.v1, layer.v2, layer.v3) : found
+frozen!(found, net::Reversed) = frozen!(found, net.I)
+frozen!(found, layers::AbstractArray{<:Invertible}) = foldl(frozen!, layers; init=found)
+
+function frozen!(found, net::Invertible)
+    foreach(field -> frozen!(found, getfield(net, field)), fieldnames(typeof(net)))
+    return found
 end
 
 function adam!(x::Array{T}, Δ::Array{T}, m::AbstractVector{S}, v::AbstractVector{S}, βp, η, β, ϵ, λ) where {T,S}

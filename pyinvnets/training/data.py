@@ -1,0 +1,185 @@
+"""The data of a training, from the arguments of `fit`: checked, and split where a part is to be held out."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..arrays.scalars import is_real
+from ..arrays.spec import ArraySpec
+from ..networks.base.layer import Layer
+from .batches import Batch, Samples, Stream, cast, check_finite, chunks, is_mapped, read
+
+BATCH_SIZE = 128
+"""Where none is given."""
+
+_IN_FINGERPRINT = 256
+"""How many samples of an array are read for its fingerprint."""
+
+Arrays = dict[str, np.ndarray]
+
+
+@dataclass(frozen=True)
+class Data:
+    """What a training is made on.
+
+    Attributes:
+        batches: to train on.
+        held_out: samples for validation, or `None`.
+        samples: how many there are, the held-out part included; `None` where an iterable gives them.
+        fingerprint: by which other arrays can be told from these; `None` where an iterable gives the batches.
+    """
+
+    batches: Samples | Stream
+    held_out: Samples | None
+    samples: int | None = None
+    fingerprint: str | None = None
+
+
+def training_data(
+    G: Layer,
+    inputs: dict[str, ArraySpec],
+    X: Any,
+    condition: Any,
+    epochs: int,
+    batch_size: int | None,
+    validation: Any,
+    rng: np.random.Generator,
+) -> Data:
+    """The batches to train on, and the samples that are held out, from `fit`'s arguments.
+
+    Args:
+        inputs: what a batch holds.
+        rng: for the split.
+
+    Raises:
+        TypeError, ValueError: arguments that do not fit the network or each other, or a value that is not finite in an
+            array in memory.
+    """
+    if isinstance(X, np.ndarray):
+        return _of_arrays(G, inputs, X, condition, batch_size or BATCH_SIZE, validation, rng)
+    if not isinstance(X, Iterable):
+        raise TypeError(f"fit: X must be a NumPy array or an iterable of batches, got {type(X).__name__}")
+    if condition is not None:
+        raise ValueError("fit: where X is an iterable, its batches are tuples (X, condition)")
+    if iter(X) is X and epochs > 1:
+        raise ValueError("fit: X is an iterator, which lasts for one epoch; give a list, or an object with __iter__")
+    stream = _stream(G, inputs, X)
+    if is_real(validation):
+        _check_part(validation)
+        return Data(stream, None)
+    held_out = _held_out_arrays(G, inputs, validation)
+    samples = _whole(held_out, batch_size or next(iter(held_out.values())).shape[-1], G.dtype)
+    return Data(stream, samples)
+
+
+def _of_arrays(
+    G: Layer,
+    inputs: dict[str, ArraySpec],
+    X: np.ndarray,
+    condition: Any,
+    batch_size: int,
+    validation: Any,
+    rng: np.random.Generator,
+) -> Data:
+    arrays = _checked_samples(G, inputs, X, condition)
+    held_out = {}
+    if is_real(validation):
+        samples, of_validation = _split(arrays, batch_size, _check_part(validation), G.dtype, rng)
+    else:
+        held_out = _held_out_arrays(G, inputs, validation)
+        samples, of_validation = (_whole(each, batch_size, G.dtype) for each in (arrays, held_out))
+    mark = _fingerprint([*arrays.values(), *held_out.values()], G.dtype)
+    return Data(samples, of_validation, X.shape[-1], mark)
+
+
+def _stream(G: Layer, inputs: dict[str, ArraySpec], batches: Iterable[Any]) -> Stream:
+    def checked(batch: Batch) -> Batch:
+        if len(batch) != len(inputs):
+            raise ValueError(f"fit: a batch must be of {', '.join(inputs)}, got {len(batch)} array(s)")
+        arrays = {
+            name: G.place(cast(array, G.dtype) if isinstance(array, np.ndarray) else array)
+            for name, array in zip(inputs, batch, strict=True)
+        }
+        placed: Any = G.checked("fit", tuple(inputs.values()), arrays)
+        for name, array in zip(inputs, placed, strict=True):
+            if isinstance(array, np.ndarray):
+                check_finite(f"fit: {name} of a batch", array)
+        return placed
+
+    return Stream(batches, checked)
+
+
+def _checked_samples(G: Layer, inputs: dict[str, ArraySpec], X: Any, condition: Any) -> Arrays:
+    if (condition is not None) != (len(inputs) == 2):
+        wanted = "takes X alone" if condition is not None else "also takes a condition"
+        raise ValueError(f"fit: {type(G).__name__} {wanted}")
+    arrays = {"X": X} if condition is None else {"X": X, "condition": condition}
+    G.checked("fit", tuple(inputs.values()), {name: _first(G, array) for name, array in arrays.items()})
+    if condition is not None and X.shape[-1] != condition.shape[-1]:
+        raise ValueError(
+            f"fit: X and condition must have equally many samples, got {X.shape[-1]} and {condition.shape[-1]}"
+        )
+    for name, array in arrays.items():
+        if not is_mapped(array):
+            for first, some in chunks(array):
+                check_finite(f"fit: {name}", cast(some, G.dtype), np.arange(first, first + some.shape[-1]))
+    return arrays
+
+
+def _first(G: Layer, array: Any) -> Any:
+    """The first sample, as a network takes it."""
+    if not isinstance(array, np.ndarray) or not array.ndim:
+        return array
+    return G.place(cast(array[..., :1], G.dtype))
+
+
+def _check_part(validation: float) -> float:
+    if not 0 <= validation < 1:
+        raise ValueError(f"fit: validation must be in [0, 1), or samples, got {validation}")
+    return validation
+
+
+def _split(
+    arrays: Arrays, batch_size: int, part: float, dtype: np.dtype, rng: np.random.Generator
+) -> tuple[Samples, Samples | None]:
+    n = arrays["X"].shape[-1]
+    if not part:
+        return _whole(arrays, batch_size, dtype), None
+    count = max(1, round(n * part))
+    if count >= n:
+        raise ValueError(f"fit: validation={part} of {n} sample(s) leaves none to train on; give validation=0")
+    order = rng.permutation(n)
+    held_out, others = np.sort(order[:count]), np.sort(order[count:])
+    return Samples(arrays, others, batch_size, dtype), Samples(arrays, held_out, batch_size, dtype)
+
+
+def _held_out_arrays(G: Layer, inputs: dict[str, ArraySpec], validation: Any) -> Arrays:
+    arrays = validation if isinstance(validation, tuple) else (validation,)
+    if len(arrays) != len(inputs):
+        raise ValueError(f"fit: validation samples must be of {', '.join(inputs)}, got {len(arrays)} array(s)")
+    return _checked_samples(G, inputs, *arrays, *[None] * (2 - len(arrays)))
+
+
+def _whole(arrays: Arrays, batch_size: int, dtype: np.dtype) -> Samples:
+    return Samples(arrays, np.arange(arrays["X"].shape[-1]), batch_size, dtype)
+
+
+def _fingerprint(arrays: Iterable[np.ndarray], dtype: np.dtype) -> str:
+    """A hash of the shapes, and of samples spread over each array; of a memory-mapped one no other is read."""
+    digest = hashlib.blake2b(digest_size=16)
+    for array in arrays:
+        digest.update(repr(array.shape).encode())
+        for sample in _spread(array):
+            digest.update(np.ascontiguousarray(cast(sample, dtype).T))
+    return digest.hexdigest()
+
+
+def _spread(array: np.ndarray) -> Iterator[np.ndarray]:
+    n = array.shape[-1]
+    for number in np.unique(np.linspace(0, n - 1, min(n, _IN_FINGERPRINT)).astype(np.int64)):
+        yield read((array,), number)[0]

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import importlib.util
 import os
 import platform
-import re
 import subprocess
 import sysconfig
 from collections.abc import Iterator
-from pathlib import Path
 
-from ..engines.julia import runtime
+from ..engines.julia import image, installation, runtime
+from ..engines.julia.errors import JuliaError
+from ..engines.julia.installation import Installation
+from ..engines.julia.versions import TRIED, is_tried_julia, remark
 from .setup import trial
 
-PACKAGES = ("InvertibleNetworks", "JOLI", "Flux", "NNlib", "PythonCall", "CUDA", "cuDNN")
+PACKAGES = (*installation.requirements()["packages"], "PythonCall", "CUDA")
 
 Line = tuple[bool | None, str, str]
 """Good, bad or neither; what it is about; what was found and how to mend it."""
@@ -38,49 +40,58 @@ def _printed(good: bool | None, subject: str, text: str) -> bool:
 
 def _installed() -> Iterator[Line]:
     yield from _python()
-    found = runtime.installation()
-    if found is None:
-        yield False, "Julia", "not found, or not resolved; run `python -m pyinvnets setup`"
+    try:
+        found = installation.find()
+    except JuliaError as error:
+        yield False, "Julia", str(error)
     else:
-        yield from _julia(*found)
+        yield from _julia(found)
 
 
 def _python() -> Iterator[Line]:
     yield True, "Python", f"{platform.python_version()}, numpy {importlib.metadata.version('numpy')}"
     for module, distribution, mend in (
-        ("juliacall", "juliacall", 'pip install "juliacall==0.9.34"'),
+        ("juliacall", "juliacall", f"pip install juliacall=={TRIED['juliacall'][-1]}"),
         ("pywt", "PyWavelets", "pip install PyWavelets (JOLI.jl imports it)"),
     ):
         if importlib.util.find_spec(module) is None:
             yield False, module, f"write `{mend}`"
         else:
-            yield True, module, f"{distribution} {importlib.metadata.version(distribution)}"
+            version = importlib.metadata.version(distribution)
+            yield True, module, f"{distribution} {version}{remark(distribution, version)}"
     shared = bool(sysconfig.get_config_var("Py_ENABLE_SHARED"))
-    yield None, "shared libpython", "yes" if shared else "no; not needed, since Julia runs inside Python"
+    yield None, "Python as a library", ("yes" if shared else "no") + "; only Julia that starts Python needs it"
 
 
-def _julia(executable: Path, project: Path) -> Iterator[Line]:
-    origin = "PYTHON_JULIACALL_EXE" if os.environ.get("PYTHON_JULIACALL_EXE") else "juliapkg"
+def _julia(found: Installation) -> Iterator[Line]:
     try:
-        done = subprocess.run([executable, "--version"], capture_output=True, text=True, timeout=60, check=True)
-        yield True, "Julia", f"{done.stdout.strip()}, {executable} (from {origin})"
+        done = subprocess.run([found.executable, "--version"], capture_output=True, text=True, timeout=60, check=True)
+        version = done.stdout.split()[-1] if done.stdout.strip() else "unknown"
+        tried = "" if is_tried_julia(version) else remark("Julia", version)
+        yield True, "Julia", f"{version}{tried}, {found.executable} (from {found.origin})"
     except (OSError, subprocess.SubprocessError) as error:
-        yield False, "Julia", f"{executable} does not run ({error}); run `python -m pyinvnets setup`"
-    writable = os.access(project, os.W_OK)
-    yield (
-        None,
-        "project",
-        f"{project}, {'can be written' if writable else 'cannot be written: packages stay as they are'}",
-    )
-    manifest = project / "Manifest.toml"
-    text = manifest.read_text() if manifest.is_file() else ""
+        yield False, "Julia", f"{found.executable} does not run ({error}); run `python -m pyinvnets setup`"
+    writable = os.access(found.project, os.W_OK)
+    yield None, "project", f"{found.project}, {'can' if writable else 'cannot'} be written"
+    if image.path(found).is_file():
+        yield None, "system image", "does not fit, since " + changed if (changed := image.misfit(found)) else "fits"
+    else:
+        yield None, "system image", "none; `python -m pyinvnets setup --system-image` builds one, for a faster start"
+    yield from _packages(installation.package_versions(found.project))
+    if importlib.util.find_spec("juliacall") is not None:
+        try:
+            installation.check_packages(found)
+        except JuliaError as error:
+            yield False, "packages", str(error)
+
+
+def _packages(versions: dict[str, str]) -> Iterator[Line]:
     for name in PACKAGES:
-        entry = re.search(rf"\[\[deps\.{name}\]\].*?^version = \"([^\"]+)\"", text, re.DOTALL | re.MULTILINE)
-        if entry is None:
-            yield False, name, "not in the project; run `python -m pyinvnets setup`"
+        if name in versions:
+            yield True, name, versions[name] + remark(name, versions[name])
         else:
-            tested = name != "InvertibleNetworks" or entry[1] == runtime.TESTED_VERSION
-            yield True, name, entry[1] + ("" if tested else f"; checked with {runtime.TESTED_VERSION} only")
+            needed = name not in installation.ONLY_FOR_GPUS
+            yield False if needed else None, name, "not in the project" + ("" if needed else "; only GPUs need it")
 
 
 def _engine() -> Iterator[Line]:

@@ -70,8 +70,12 @@ Install what the Julia engine needs, with juliapkg: Julia itself, unless one is
 found, and InvertibleNetworks.jl with the packages that it stands on, in a
 project of its own. Then start the engine and try a network on it.
 
-It needs the internet, some gigabytes of disk, and minutes the first time; what
-is there already is kept. The NumPy engine needs none of it.
+It needs the internet, some gigabytes of disk, and ten minutes and more on two
+cores the first time; what is there already is kept. The NumPy engine needs none
+of it.
+
+With --julia and --project it installs nothing, takes a Julia and a project that
+are there, and remembers them for this user.
 """
 
 _DOCTOR = """\
@@ -246,7 +250,12 @@ def _add_setup(commands: argparse._SubParsersAction) -> None:
         description=_SETUP,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    setup.set_defaults(run=_setup)
+    add = setup.add_argument
+    add("--julia", metavar="EXE", help="a Julia that is there, for good; with --project")
+    add("--project", metavar="DIR", help="its project, with the packages that pyinvnets needs")
+    add("--forget", action="store_true", help="no longer use the Julia that --julia named")
+    add("--system-image", action="store_true", help="build an image to start from, faster: 12 minutes, 600 MB")
+    setup.set_defaults(run=_setup, refuse=setup.error)
 
 
 def _add_doctor(commands: argparse._SubParsersAction) -> None:
@@ -326,7 +335,9 @@ def _tutorial(options: argparse.Namespace) -> None:
 def _setup(options: argparse.Namespace) -> None:
     from . import setup
 
-    setup.run()
+    if (options.julia is None) != (options.project is None):
+        options.refuse("--julia and --project go together")
+    setup.run(options.julia, options.project, forget=options.forget, system_image=options.system_image)
 
 
 def _doctor(options: argparse.Namespace) -> int:

@@ -2,45 +2,78 @@
 
 from __future__ import annotations
 
-import os
 import time
 
-from ..engines.julia import runtime
+from ..engines.julia import installation, runtime, settings
 from ..engines.julia.errors import JuliaError
+from ..engines.julia.installation import Installation
+from ..engines.julia.resolve import resolve
+from . import image
 
 
-def run() -> None:
+def run(
+    julia: str | None = None, project: str | None = None, *, forget: bool = False, system_image: bool = False
+) -> None:
     """Install what is missing, with progress on screen, and end with a forward and a backward pass.
+
+    Args:
+        julia: a Julia that is there, used from now on in place of an installed one.
+        project: its project, which has the packages; nothing is installed into it.
+        forget: use the named Julia no longer.
+        system_image: build a system image too, to start from.
 
     Raises:
         JuliaError: something could not be installed or does not start; the message says what.
     """
-    if os.environ.get("PYTHON_JULIACALL_EXE") and os.environ.get("PYTHON_JULIACALL_PROJECT"):
-        print("Julia: as PYTHON_JULIACALL_EXE and PYTHON_JULIACALL_PROJECT say; nothing is installed")
+    if forget:
+        settings.forget()
+    if julia and project:
+        found = installation.located(julia, project, "--julia and --project")
+        installation.check_packages(found)
     else:
-        _resolve()
-    executable, project = runtime.installation() or (None, None)
-    print(f"Julia {executable}, project {project}")
-    print("Starting, and precompiling what is new: some minutes the first time, seconds later", flush=True)
-    start = time.perf_counter()
-    engine = runtime.start()
-    print(f"InvertibleNetworks.jl {engine.bridge.upstream_version()} runs after {time.perf_counter() - start:.1f} s")
-    print(f"A forward and a backward pass: {trial():.2f} s")
+        found = _found_or_installed()
+    print(f"Julia {found.executable}, project {found.project}, from {found.origin}")
+    started(found)
+    if julia and project:
+        _remember(found)
+    if system_image:
+        image.build(found)
     print('Ready: networks now take engine="julia" by default')
 
 
-def _resolve() -> None:
-    import juliapkg
+def _found_or_installed() -> Installation:
+    if installation.named() is None and not installation.is_complete():
+        _install()
+    found = installation.find()
+    installation.check_packages(found)
+    return found
 
-    print("Installing Julia and its packages with juliapkg")
-    try:
-        juliapkg.resolve()
-    except Exception as error:  # juliapkg raises bare Exceptions
-        raise JuliaError(
-            "juliapkg could not install Julia and its packages; its own messages are above. With a Julia of your own, "
-            "set PYTHON_JULIACALL_EXE to it and PYTHON_JULIACALL_PROJECT to a project with InvertibleNetworks 2.3.1, "
-            "JOLI 0.9, Flux 0.14 and PythonCall 0.9.34"
-        ) from error
+
+def _install() -> None:
+    asked = installation.requirements()
+    print(
+        f"Installing Julia {asked['julia']} and {', '.join(asked['packages'])} with juliapkg. It takes ten minutes and "
+        "more on two cores: CUDA.jl, DataFrames, Zygote and NFFT, which they need, are compiled even without a GPU",
+        flush=True,
+    )
+    resolve()
+
+
+def _remember(found: Installation) -> None:
+    library, bindir = runtime.library()
+    settings.remember(executable=found.executable, project=found.project, library=library, bindir=bindir)
+    print(f"Remembered in {settings.file()}: no environment variables are needed")
+    if installation.in_environment() is not None:
+        print("but they are set here, and go first: unset PYTHON_JULIACALL_EXE and PYTHON_JULIACALL_PROJECT")
+
+
+def started(found: Installation) -> None:
+    """Start Julia and try a network, and say how long each took."""
+    print("Starting, and precompiling what is new: some minutes the first time, seconds later", flush=True)
+    start = time.perf_counter()
+    engine = runtime.start(found)
+    print(f"InvertibleNetworks.jl {engine.bridge.upstream_version()} runs after {time.perf_counter() - start:.1f} s")
+    print(f"A forward and a backward pass: {trial():.2f} s")
 
 
 def trial() -> float:

@@ -34,6 +34,9 @@ _MOST_ABSENT = 2**20
 """How many numbers may belong to an ActNorm that was never used, of which a file holds nothing, beside as many as the
 file holds."""
 
+_LONGEST = 500
+"""Characters of a reason, which may quote a file's own nonsense."""
+
 _DAMAGE = (
     ArithmeticError,
     AttributeError,
@@ -163,7 +166,8 @@ def damage_named(path: str | os.PathLike) -> Iterator[None]:
         yield
     except _DAMAGE as error:
         reason = f"it has no {error}" if isinstance(error, KeyError) else str(error) or type(error).__name__
-        raise ValueError(f"{path} cannot be read: {reason}") from error
+        shown = reason if len(reason) <= _LONGEST else f"{reason[:_LONGEST]}…"
+        raise ValueError(f"{path} cannot be read: {shown}") from error
 
 
 @contextlib.contextmanager

@@ -33,7 +33,7 @@ def test_julia_is_a_clear_error(tmp_path):
 def test_a_project_without_the_package(tmp_path):
     (tmp_path / "Manifest.toml").write_text("[[deps.Flux]]\n")
     julia = tmp_path / "julia"
-    julia.write_text("")
+    julia.touch(0o755)
     code = "import pyinvnets as inv\ntry: inv.ActNorm(2, engine='julia')\nexcept inv.JuliaError as error: print(error)"
     done = run_without_julia(code, tmp_path, PYTHON_JULIACALL_EXE=str(julia), PYTHON_JULIACALL_PROJECT=str(tmp_path))
     assert "has no InvertibleNetworks" in done.stdout, done.stderr

@@ -31,6 +31,7 @@ def run_without_julia(code: str, folder: Path, **environment: str) -> subprocess
     """Run `code` where juliapkg has resolved nothing, and finds no Julia."""
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("PYTHON_JULIA", "JULIA", "PYINVNETS"))}
     kept |= {"PYTHON_JULIAPKG_PROJECT": str(folder / "project"), "PYTHON_JULIAPKG_OFFLINE": "yes"}
+    kept |= {"HOME": str(folder), "XDG_CONFIG_HOME": str(folder)}  # where a Julia may be remembered
     return run_python(code, environment=kept | environment)
 
 

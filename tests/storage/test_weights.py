@@ -142,6 +142,7 @@ def constructor(name="NetworkGlow", **arguments):
         ({"spatial": '"ab"'}, "expected the spatial sizes of images"),
         ({"spatial": "[1, 1e400]"}, "expected the spatial sizes of images"),
         ({"spatial": "[1, 1, 1]"}, "spatial must belong to"),
+        ({"spatial": json.dumps([1] * 3000)}, "expected the spatial sizes of images"),
         ({"arrays": {"CL[1,1].C.v1": np.zeros(2)}}, "is of type F64, expected F32"),
         ({"arrays": {"CL[1,1].C.v1": np.zeros(2, np.int8)}}, "is of type I8, expected F32"),
         ({"arrays": {"CL[1,1].C.v1": np.zeros(3, np.float32)}}, r"has shape \(3,\), but NetworkGlow .* has \(2,\)"),
@@ -151,7 +152,7 @@ def test_whatever_a_file_says_it_is_one_error(rewritten, metadata, message):
     path = rewritten(**metadata)
     with pytest.raises(ValueError, match=f"{re.escape(str(path))} cannot be read: .*{message}|{message}") as refused:
         inv.load(path, engine="numpy")
-    assert str(path) in str(refused.value)
+    assert str(path) in str(refused.value) and len(str(refused.value)) < 1000
 
 
 @pytest.mark.parametrize(

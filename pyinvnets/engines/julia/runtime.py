@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import importlib.util
 import json
 import os
 import signal
 import sys
 import threading
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..._warnings import warn
+from . import image, installation
+from .beside_torch import warned_where_it_matters
+from .caches import own_depots
 from .errors import JuliaError, translated
+from .installation import SETUP_HINT, Installation
+from .versions import TRIED, is_tried_julia
 
 if TYPE_CHECKING:
     from .engine import JuliaEngine
 
-
-TESTED_VERSION = "2.3.1"
-"""The version of InvertibleNetworks.jl that this engine was run and checked with."""
+TESTED_VERSION = TRIED["InvertibleNetworks"][-1]
 
 _lock = threading.RLock()
 
@@ -29,17 +35,14 @@ _pid: int | None = None
 
 _options: dict[str, Any] = {"threads": None, "sysimage": None, "fast": True}
 
-SETUP_HINT = "run `python -m pyinvnets setup`, or `python -m pyinvnets doctor` to see what is missing"
-
 
 def init(*, threads: int | str | None = None, sysimage: str | os.PathLike | None = None, fast: bool = True) -> None:
     """Choose how Julia starts; call it before the Julia engine's first use.
 
     Args:
         threads: number of Julia threads, or `"auto"`.
-        sysimage: path of a system image to start from. It must be made without PythonCall, which would start before
-            juliacall can tell it where Python is, and so without InvertibleNetworks.jl, which needs it: one with
-            Flux and CUDA is what can be had.
+        sysimage: path of a system image to start from, in place of the one that `python -m pyinvnets setup
+            --system-image` builds and that is used where it fits. With PythonCall in it, it needs juliacall 0.9.37.
         fast: whether the batched methods of the Julia package PyInvNets replace upstream's slow ones. They give the
             same numbers. This can be changed at any time.
 
@@ -74,32 +77,11 @@ def ready() -> bool:
     """Whether Julia could start now without downloading anything, found out without starting it."""
     if _engine is not None:
         return _pid == os.getpid()
-    if importlib.util.find_spec("juliacall") is None or importlib.util.find_spec("pywt") is None:
-        return False
-    found = installation()
-    return found is not None and has_package(found[1], "InvertibleNetworks")
-
-
-def installation() -> tuple[Path, Path] | None:
-    """Julia's executable and project, from the environment variables or as juliapkg resolved them; else `None`."""
-    executable, project = (os.environ.get(f"PYTHON_JULIACALL_{name}") for name in ("EXE", "PROJECT"))
-    if executable and project:
-        found = Path(executable), Path(project)
-        return found if found[0].is_file() and found[1].is_dir() else None
-    if executable or project or importlib.util.find_spec("juliapkg") is None:
-        return None
-    from juliapkg.deps import can_skip_resolve
-
     try:
-        resolved = can_skip_resolve()
-    except (OSError, ValueError, KeyError):
-        return None
-    return (Path(resolved["executable"]), Path(resolved["project"])) if resolved else None
-
-
-def has_package(project: Path, name: str) -> bool:
-    manifest = project / "Manifest.toml"
-    return manifest.is_file() and f"[[deps.{name}]]" in manifest.read_text()
+        _check_python()
+    except JuliaError:
+        return False
+    return installation.is_complete()
 
 
 def _running() -> bool:
@@ -107,8 +89,11 @@ def _running() -> bool:
     return juliacall is not None and juliacall.CONFIG["inited"]
 
 
-def start() -> JuliaEngine:
+def start(found: Installation | None = None) -> JuliaEngine:
     """The engine, starting Julia at the first call.
+
+    Args:
+        found: the Julia to start, by default the one that `installation.find` finds.
 
     Raises:
         JuliaError: Julia or a package that it needs is missing, or this is a forked child of a process that used it.
@@ -122,34 +107,34 @@ def start() -> JuliaEngine:
                     'multiprocessing.get_context("spawn")'
                 )
             return _engine
-        _check_installation()
-        _set_environment()
-        _engine, _pid = _start(), os.getpid()
+        _check_python()
+        _engine, _pid = _start(None if _running() else found or _usable()), os.getpid()
         if not _options["fast"]:
             _engine.set_fast(False)
         return _engine
 
 
-def _check_installation() -> None:
+def _check_python() -> None:
     if importlib.util.find_spec("juliacall") is None:
-        raise JuliaError('the Julia engine needs the Python package juliacall; write `pip install "juliacall==0.9.34"`')
+        newest = f"juliacall=={TRIED['juliacall'][-1]}"
+        raise JuliaError(f"the Julia engine needs the Python package juliacall; write `pip install {newest}`")
     if importlib.util.find_spec("pywt") is None:
         raise JuliaError(
             "JOLI.jl, which InvertibleNetworks.jl needs, imports the Python package pywt; write "
             "`pip install PyWavelets`"
         )
-    if _running():
-        return
-    found = installation()
-    if found is None:
-        raise JuliaError(f"Julia is not set up for pyinvnets here; {SETUP_HINT}")
-    if not has_package(found[1], "InvertibleNetworks"):
-        raise JuliaError(f"the Julia project {found[1]} has no InvertibleNetworks; {SETUP_HINT}")
 
 
-def _set_environment() -> None:
-    """juliacall's settings, only where the user has not made them."""
-    wanted = {"PYTHON_JULIAPKG_OFFLINE": "yes"}
+def _usable() -> Installation:
+    """The Julia that was found, with all that the engine needs; else a `JuliaError` that says what is missing."""
+    found = installation.find()
+    installation.check_packages(found)
+    return found
+
+
+def _set_options() -> None:
+    """juliacall's settings, only where the user has not made them; processes started later inherit them."""
+    wanted = {}
     if _options["threads"] is not None:
         wanted["PYTHON_JULIACALL_THREADS"] = str(_options["threads"])
     if _options["sysimage"] is not None:
@@ -161,39 +146,89 @@ def _set_environment() -> None:
         os.environ.setdefault(name, value)
 
 
-_LOAD = """
-FOLDER in LOAD_PATH || push!(LOAD_PATH, FOLDER)
-any(depot -> isdir(joinpath(depot, "compiled", "v$(VERSION.major).$(VERSION.minor)", "PyInvNets")), DEPOT_PATH) ||
-    println(stderr, "pyinvnets: precompiling its Julia side, about a minute, this once")
-import PyInvNets
-"""
+@contextlib.contextmanager
+def _location(found: Installation) -> Iterator[None]:
+    """Where Julia is, told to juliacall by its environment variables while it is imported.
+
+    With an executable and a project it leaves juliapkg alone, which would take a lock, write to the project and
+    perhaps install; knowing its library too, newer ones start no other Julia to ask.
+    """
+    told = {"EXE": found.executable, "PROJECT": found.project, "LIB": found.library, "BINDIR": found.bindir}
+    if not os.environ.get("PYTHON_JULIACALL_SYSIMAGE"):
+        told["SYSIMAGE"] = image.usable(found)
+    before = {name: os.environ.get(name) for name in (f"PYTHON_JULIACALL_{key}" for key in told)}
+    _set_environment(
+        {name: before[name] or (str(path) if path else None) for name, path in zip(before, told.values(), strict=True)}
+    )
+    try:
+        yield
+    finally:
+        _set_environment(before)
 
 
-def _start() -> JuliaEngine:
-    interrupt = signal.getsignal(signal.SIGINT)
-    import juliacall
+def _set_environment(values: Mapping[str, str | None]) -> None:
+    for name, value in values.items():
+        if value is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = value
+
+
+def _load(jl: Any) -> Any:
+    """The Julia package PyInvNets, compiled first where it is new."""
+    folder = julia_folder()
+    depots = own_depots([Path(depot) for depot in str(jl.seval("join(DEPOT_PATH, '\\n')")).split("\n")], folder)
+    jl.seval(Path(__file__).with_name("load.jl").read_text())
+    told = ", ".join(_literal(str(depot)) for depot in depots)
+    jl.seval(f"LoadPyInvNets.load({_literal(str(folder))}, String[{told}])")
+    return jl.seval("import PyInvNets; PyInvNets")
+
+
+def _literal(text: str) -> str:
+    """The text as Julia code; to pass it as an argument would have Julia compile for it at every start."""
+    return json.dumps(text).replace("$", "\\$")
+
+
+def _start(found: Installation | None) -> JuliaEngine:
+    """The engine in the Julia that was found, or in the one that runs already."""
+    _set_options()
+    with _location(found) if found else contextlib.nullcontext(), _pythons_control_c(), warned_where_it_matters():
+        try:
+            import juliacall
+        except Exception as error:  # juliacall raises bare Exceptions, asserts, and what its subprocess failed by
+            said = getattr(error, "stderr", None) or str(error) or type(error).__name__
+            raise JuliaError(f"Julia did not start: {said.strip()}; {SETUP_HINT}") from error
 
     from .engine import JuliaEngine
 
-    _keep_control_c(interrupt)
     jl = juliacall.Main
     try:
-        jl.seval(_LOAD.replace("FOLDER", json.dumps(str(julia_folder())).replace("$", "\\$")))
-        module = jl.PyInvNets
+        module = _load(jl)
     except juliacall.JuliaError as error:
         cause = translated(error)
         raise JuliaError(f"the Julia engine did not load: {cause}; {SETUP_HINT}") from cause
+    check_julia(str(jl.seval("string(VERSION)")))
     check_version(str(module.upstream_version()))
     return JuliaEngine(module)
 
 
-def _keep_control_c(handler: Any) -> None:
-    """Julia with several threads handles signals itself and blocks them elsewhere; Ctrl-C is to stay Python's."""
-    if (
-        os.environ.get("PYTHON_JULIACALL_HANDLE_SIGNALS") == "yes"
-        and threading.current_thread() is threading.main_thread()
-    ):
-        signal.signal(signal.SIGINT, handler)
+@contextlib.contextmanager
+def _pythons_control_c() -> Iterator[None]:
+    """Julia with several threads handles signals itself and blocks them elsewhere; Ctrl-C is to stay Python's.
+
+    What the system does at Ctrl-C is put back below Python, whose own `signal` works in the main thread only, while
+    Julia may start in any.
+    """
+    if os.environ.get("PYTHON_JULIACALL_HANDLE_SIGNALS") != "yes" or os.name != "posix":
+        yield
+        return
+    system = ctypes.CDLL(None)
+    action = ctypes.create_string_buffer(1024)  # a sigaction of any system
+    system.sigaction(signal.SIGINT, None, action)
+    try:
+        yield
+    finally:
+        system.sigaction(signal.SIGINT, action, None)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
 
 
@@ -205,3 +240,17 @@ def check_version(found: str) -> None:
             "`python -m pyinvnets setup` installs that",
             UserWarning,
         )
+
+
+def check_julia(version: str) -> None:
+    """Warn where Julia is of another minor version than those that this engine was tried with."""
+    if not is_tried_julia(version):
+        tried = " and ".join(TRIED["Julia"])
+        warn(f"this is Julia {version}; pyinvnets was tried with {tried} only", UserWarning)
+
+
+def library() -> tuple[Path, Path]:
+    """Where libjulia and the programs of the Julia that runs lie."""
+    import juliacall
+
+    return Path(juliacall.CONFIG["libpath"]), Path(str(juliacall.Main.seval("Sys.BINDIR")))

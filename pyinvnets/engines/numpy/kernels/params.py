@@ -84,6 +84,14 @@ class Gradients:
     def clear(self) -> None:
         self._held.clear()
 
+    def set_sum(self, parts: list[Gradients]) -> None:
+        """Set, or add to, all gradients by the sums of those of the parts of a batch."""
+        first, *others = parts
+        for other in others:
+            first.flat += other.flat
+        for param, adds in first._held.items():
+            (self.add if adds else self.set)(param, first._memory[param])
+
 
 class Store:
     """The flat vector `data` that holds all parameters of one network, in upstream's order, and their gradients."""

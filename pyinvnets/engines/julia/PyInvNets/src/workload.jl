@@ -44,6 +44,13 @@ function example_glow(; split_scales=false)
     return handle
 end
 
+# As Python makes a call: PythonCall compiles a conversion for each type of argument.
+function example_arguments()
+    arguments = ("text", 1, 1.0, true, nothing, PythonCall.pytuple((1, 2.0)), PythonCall.pylist((1, 2.0)))
+    foreach(argument -> PythonCall.pyconvert(Any, PythonCall.Py(argument)), arguments)
+    return PythonCall.JlWrap.pyjlany_call((values...) -> nothing, PythonCall.pytuple(arguments), PythonCall.pydict())
+end
+
 @setup_workload begin
     pixels = randn(Float32, 4, 4, 2, 3)
     @compile_workload begin
@@ -52,6 +59,7 @@ end
         double = example_glow()
         convert_all!(double, true)
         example_update(double, Float64.(pixels))
+        example_arguments()
     end
 end
 

@@ -110,7 +110,7 @@ def load(path: str | os.PathLike, *, kind: type[N], engine: str | None = None) -
 
 
 def load(
-    path: str | os.PathLike, *, kind: type[Layer] | type[Wrapper] | None = None, engine: str | None = None
+    path: str | os.PathLike, *, kind: type[Layer | Wrapper] | None = None, engine: str | None = None
 ) -> Layer | Wrapper:
     """The network of a file that `save` wrote, or the `VectorFlow`, on either engine.
 

@@ -12,6 +12,7 @@ from .engines import use_engine
 from .engines.julia import JuliaError, init
 from .engines.julia.device_array import DeviceArray
 from .engines.julia.gpu import cpu, gpu, gpu_available
+from .engines.threads import set_num_threads
 from .functions import (
     ExpClampLayer,
     GaLUlayer,
@@ -136,6 +137,7 @@ __all__ = [
     "sample_banana",
     "sample_swirl",
     "save",
+    "set_num_threads",
     "set_params",
     "squeeze",
     "tensor_cat",

@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 from ...arrays.checks import checked
+from ...arrays.quiet import quietly
 from ...arrays.spec import ArraySpec
+from ..threads import BlasThreads, in_threads, num_threads
+from .batches import Cutting, shares
 from .kernels.layout import inward, outward
+from .kernels.multiscale import SampleBySample
 from .kernels.params import Gradients, Param, Store
 from .kernels.passes import Pass
-from .networks.residual import ResidualBlock
 from .optimisers import _adam, _momentum
+
+T = TypeVar("T")
+
+LARGE = 2**32
+"""More than so many elements times parameters are worth several threads."""
 
 
 def walk(layer, prefix: str = "") -> Iterator[tuple[str, Param]]:
@@ -32,6 +41,20 @@ def walk(layer, prefix: str = "") -> Iterator[tuple[str, Param]]:
                 yield prefix + name, item
             else:
                 yield from walk(item, f"{prefix}{name}.")
+
+
+def with_blas_threads(n: int, function: Callable[[], T]) -> T:
+    """What `function` gives while NumPy's library of matrix products has `n` threads."""
+    limit = BlasThreads()
+    try:
+        try:
+            limit.begin(n)
+            return function()
+        finally:
+            limit.end()
+    except BaseException:
+        limit.end()  # An interrupt may have come in the middle of the first.
+        raise
 
 
 class NumpyParameter:
@@ -68,13 +91,15 @@ class NumpyParameter:
             self._model.gradients.set(self._param, value.T)
 
 
-def _run(function: Callable[..., Any], arrays: tuple[Any, ...]) -> tuple[Any, ...]:
+NOTHING: dict[str, Any] = {}
+
+
+def _run(function: Callable[..., Any], arrays: tuple[Any, ...], given: dict[str, Any]) -> tuple[Any, ...]:
     """Arguments and results that are no arrays (an operator, a log-determinant) pass as they are."""
-    with np.errstate(all="ignore"):
-        results = function(*(inward(a) if isinstance(a, np.ndarray) else a for a in arrays))
-        if not isinstance(results, tuple):
-            results = (results,)
-        return tuple(outward(r) if isinstance(r, np.ndarray) else r for r in results)
+    results = quietly(function, *(inward(a) if isinstance(a, np.ndarray) else a for a in arrays), **given)
+    if not isinstance(results, tuple):
+        results = (results,)
+    return tuple(outward(r) if isinstance(r, np.ndarray) else r for r in results)
 
 
 class NumpyModel:
@@ -99,8 +124,15 @@ class NumpyModel:
         return self._store.data.dtype
 
     def astype(self, dtype: np.dtype) -> None:
-        if dtype != self.dtype:
-            self._store = self._store.astype(np.dtype(dtype))
+        if dtype == self.dtype:
+            return
+        store = self._store
+        try:
+            self._store = store.astype(np.dtype(dtype))
+        except BaseException:
+            self._store = store
+            store.take_back()
+            raise
 
     @property
     def spatial(self) -> tuple[int, ...] | None:
@@ -124,36 +156,36 @@ class NumpyModel:
         )
 
     def forward(self, *arrays: Any) -> tuple[Any, ...]:
-        results = _run(self.layer.forward, arrays)
+        results = self._call("forward", arrays)
         if not self._tracks(results):
             return results
         *others, logdets = results
         return *others, float(np.mean(logdets))
 
     def inverse(self, *arrays: Any) -> tuple[Any, ...]:
-        return _run(self.layer.inverse, arrays)
+        return self._call("inverse", arrays)
 
     def backward(self, *arrays: Any) -> tuple[Any, ...]:
         return self._backward(arrays, Pass(self.gradients, self._samples(arrays[0])))
 
     def forward_Y(self, Y: np.ndarray) -> tuple[Any, ...]:
-        return _run(self.layer.forward_Y, (Y,))
+        return self._call("forward_Y", (Y,))
 
     def inverse_Y(self, Zy: np.ndarray) -> tuple[Any, ...]:
-        return _run(self.layer.inverse_Y, (Zy,))
+        return self._call("inverse_Y", (Zy,))
 
     def forward_by_sample(self, *arrays: np.ndarray) -> tuple[Any, ...]:
-        results = _run(self.layer.forward, arrays)
+        results = self._call("forward", arrays)
         return self._by_sample(results if self._tracks(results) else (*results, 0.0), arrays[0])
 
     def forward_Y_by_sample(self, Y: np.ndarray) -> tuple[Any, ...]:
-        return self._by_sample(_run(self.layer.forward_Y_term, (Y,)), Y)
+        return self._by_sample(self._call("forward_Y_term", (Y,)), Y)
 
     def jacobian(
         self, tangents: tuple[np.ndarray, ...], directions: list[np.ndarray], arrays: tuple[np.ndarray, ...]
     ) -> tuple[Any, ...]:
         of_params = {p: direction.T for p, direction in zip(self._store.params, directions, strict=True)}
-        return _run(partial(self.layer.jacobian, tangents=of_params), (*tangents, *arrays))
+        return self._call("jacobian", (*tangents, *arrays), {"tangents": of_params})
 
     def adjoint_jacobian(self, *arrays: np.ndarray) -> tuple[tuple[Any, ...], list[np.ndarray]]:
         """`backward` without log-determinants, with gradients of its own."""
@@ -162,9 +194,43 @@ class NumpyModel:
         return self._backward(arrays, run), [gradients.get(p).T for p in self._store.params]
 
     def _backward(self, arrays: tuple[Any, ...], run: Pass) -> tuple[Any, ...]:
-        if isinstance(self.layer, ResidualBlock):
-            return _run(lambda delta, x: self.layer.backward(delta, self.layer.forward_save(x)[1], run), arrays)
-        return _run(partial(self.layer.backward, run=run), arrays)
+        parts = self._parts(arrays)
+        if len(parts) == 1:
+            recomputes = hasattr(self.layer, "backward_from_input")
+            return self._call("backward_from_input" if recomputes else "backward", arrays, {"run": run})
+        each = [Gradients(self._store.params, self.dtype) for _ in parts]
+        results = self._in_parts("backward", arrays, parts, [{"run": replace(run, gradients=own)} for own in each])
+        run.gradients.set_sum(each)
+        return results
+
+    def _call(self, method: str, arrays: tuple[Any, ...], given: dict[str, Any] = NOTHING) -> tuple[Any, ...]:
+        parts = self._parts(arrays)
+        if len(parts) > 1:
+            return self._in_parts(method, arrays, parts, [given] * len(parts))
+        function = partial(_run, getattr(self.layer, method), arrays, given)
+        return with_blas_threads(num_threads() if self._is_large(arrays) else 1, function)
+
+    def _in_parts(
+        self, method: str, arrays: tuple[Any, ...], parts: list[slice], given: list[dict[str, Any]]
+    ) -> tuple[Any, ...]:
+        """The batch in parts, each in a thread of its own."""
+        cutting, function = Cutting(self.layer, method), getattr(self.layer, method)
+        calls = [
+            partial(_run, function, cutting.take(arrays, part), own) for part, own in zip(parts, given, strict=True)
+        ]
+        results = with_blas_threads(1, partial(in_threads, calls))
+        return cutting.join(results, method.startswith("forward") and self._tracks(results[0]))
+
+    def _parts(self, arrays: tuple[Any, ...]) -> list[slice]:
+        """The parts of the batch that are computed at the same time; one where that would gain nothing."""
+        cuttable = isinstance(self.layer, SampleBySample) and self._is_large(arrays)
+        if not cuttable or any(p.data is None for p in self._store.params):
+            return [slice(None)]
+        samples = self._samples(arrays[0])
+        return shares(samples, min(num_threads(), samples))
+
+    def _is_large(self, arrays: tuple[Any, ...]) -> bool:
+        return arrays[0].size * self._store.data.size > LARGE
 
     def _tracks(self, results: tuple[Any, ...]) -> bool:
         """Whether the last result of `forward` is a log-determinant, of each sample or the same for all."""
@@ -194,12 +260,11 @@ class NumpyModel:
 
     def update(self, rule: str, state: dict[str, np.ndarray], indices: list[int] | None, *numbers: float) -> None:
         """One update by one of Flux's rules of the parameters at `indices`, of all where it is `None`."""
-        with np.errstate(all="ignore"):
-            if rule == "adam":
-                self._adam(state, indices, *numbers)
-            else:
-                for part in [slice(None)] if indices is None else [self._store.slices[i] for i in indices]:
-                    _momentum(self._store.data[part], self.gradients.flat[part], state["velocity"][part], *numbers)
+        quietly(self._adam if rule == "adam" else self._momentum, state, indices, *numbers)
+
+    def _momentum(self, state: dict[str, np.ndarray], indices: list[int] | None, *numbers: float) -> None:
+        for part in [slice(None)] if indices is None else [self._store.slices[i] for i in indices]:
+            _momentum(self._store.data[part], self.gradients.flat[part], state["velocity"][part], *numbers)
 
     def _adam(self, state: dict[str, np.ndarray], indices: list[int] | None, *numbers: float) -> None:
         store, steps = self._store, state["steps"]

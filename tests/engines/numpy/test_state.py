@@ -12,6 +12,7 @@ import pytest
 
 import pyinvnets as inv
 from helpers.comparison import assert_close
+from helpers.interrupts import interrupted, lines
 
 
 def noise(*shape, seed=0):
@@ -119,48 +120,6 @@ def test_two_first_forwards(switching):
         at_once(*(partial(G.forward, batch) for batch in batches))
         state = G.state_dict()
         assert any(all((state[name] == one[name]).all() for name in state) for one in alone)
-
-
-class Interrupt(BaseException):
-    pass
-
-
-def lines(call):
-    """How many lines of the package a call runs."""
-    count = 0
-
-    def trace(frame, event, _):
-        nonlocal count
-        count += event == "line"
-        return trace if "pyinvnets" in frame.f_code.co_filename else None
-
-    sys.settrace(trace)
-    try:
-        call()
-    finally:
-        sys.settrace(None)
-    return count
-
-
-def interrupted(call, at):
-    """The call with an exception at a line."""
-    count = 0
-
-    def trace(frame, event, _):
-        nonlocal count
-        count += event == "line"
-        if count == at:
-            raise Interrupt
-        return trace if "pyinvnets" in frame.f_code.co_filename else None
-
-    sys.settrace(trace)
-    try:
-        call()
-    except Interrupt:
-        return True
-    finally:
-        sys.settrace(None)
-    return False
 
 
 @pytest.mark.parametrize("make", [glow, hint])

@@ -54,7 +54,18 @@ class Unsqueezed:
         return y
 
 
-class Scales:
+class SampleBySample:
+    """What treats each sample alone, once its ActNorms are set, so that a batch can be computed in parts."""
+
+    conditions = 0
+    """How many arrays beside the latents are no latents."""
+
+    def sizes(self, array: np.ndarray, latent: bool) -> list[int] | None:
+        """Of an array as the user has it: how many elements of a sample are in each of the parts that its memory holds
+        one after the other; `None` where it holds one sample after the other."""
+
+
+class Scales(SampleBySample):
     """What the multiscale networks share: the squeezes, and the splits after all scales but the last.
 
     Arrays go through in lanes, of one shape each: one, or two for a conditional network, or twice as many with
@@ -68,6 +79,12 @@ class Scales:
     def samples_of(self, latent: np.ndarray) -> int:
         """How many samples a flat latent holds."""
         return latent.size // (self.n_in * math.prod(self.spatial))
+
+    def sizes(self, array: np.ndarray, latent: bool) -> list[int] | None:
+        if array.ndim > 1:
+            return None
+        splits = [self._splits_after(i) for i in range(1, self.L + 1)]
+        return [math.prod(shape) for shape in part_shapes(self.n_in, self.spatial, splits)]
 
     def _splits_after(self, i: int) -> bool:
         return self.split_scales and i < self.L

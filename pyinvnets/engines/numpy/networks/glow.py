@@ -9,11 +9,13 @@ image generation with conditional invertible neural networks», https://arxiv.or
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from ..kernels.activations import SigmoidLayer
 from ..kernels.layout import split
-from ..kernels.multiscale import FlowSteps, Unsqueezed, joined, part_shapes, parts_of
+from ..kernels.multiscale import FlowSteps, SampleBySample, Unsqueezed, joined, part_shapes, parts_of
 from ..kernels.squeezers import ShuffleLayer
 from .actnorm import ActNorm
 from .conv1x1 import Conv1x1
@@ -226,10 +228,11 @@ class ConditionalLayerGlow(AffineCoupling):
         self.activation = activation or SigmoidLayer()
 
 
-class NetworkConditionalGlow:
+class NetworkConditionalGlow(SampleBySample):
     """The latent keeps the data's shape; with `split_scales` its memory holds the parts one after the other."""
 
     logdet = True
+    conditions = 1
 
     def __init__(
         self, rng, n_in, n_cond, n_hidden, L, K, split_scales=False, ndims=2, squeezer=None, **options
@@ -267,9 +270,17 @@ class NetworkConditionalGlow:
             x = parts_of(joined([*parts, x]), [(shape[0], *shape[2:])])[0]
         return x, c, logdet
 
+    def _part_shapes(self, channels, spatial):
+        return part_shapes(channels, spatial, [True] * (self.L - 1) + [False])
+
+    def sizes(self, array: np.ndarray, latent: bool) -> list[int] | None:
+        if not (latent and self.split_scales):
+            return None
+        *spatial, channels, _ = array.shape
+        return [math.prod(shape) for shape in self._part_shapes(channels, spatial[::-1])]
+
     def _parts(self, z):
-        shapes = part_shapes(len(z), z.shape[2:], [True] * (self.L - 1) + [False])
-        return parts_of(joined([z]), shapes)
+        return parts_of(joined([z]), self._part_shapes(len(z), z.shape[2:]))
 
     def inverse(self, z, c):
         if self.split_scales:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..kernels.layout import split
-from ..kernels.multiscale import FlowSteps, Scales
+from ..kernels.multiscale import FlowSteps, SampleBySample, Scales
 from ..kernels.reversible import Reversible
 from ..kernels.squeezers import ShuffleLayer, WaveletLayer
 from .actnorm import ActNorm
@@ -273,7 +273,7 @@ def chain(steps, mode, given, *lanes):
     return lanes
 
 
-class NetworkConditionalHINT(ConditionalHINT):
+class NetworkConditionalHINT(ConditionalHINT, SampleBySample):
     def __init__(self, rng, n_in, n_hidden, depth, logdet=True, **options) -> None:
         self.steps = [Step(rng, n_in, n_hidden, logdet, **options) for _ in range(depth)]
         self.AN_X, self.AN_Y, self.CL = ([getattr(s, f) for s in self.steps] for f in self.fields)

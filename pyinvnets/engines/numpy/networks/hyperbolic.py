@@ -12,6 +12,7 @@ import numpy as np
 from ..kernels.activations import ReLUlayer
 from ..kernels.convolution import geometry
 from ..kernels.layout import per_channel, samples_last, samples_second
+from ..kernels.multiscale import SampleBySample
 from ..kernels.params import glorot_uniform, zeros
 from ..kernels.squeezers import HaarLayer
 
@@ -92,7 +93,7 @@ class HyperbolicLayer:
         return d_curr, 2 * d_curr - d_prev + d_force, x_curr, 2 * x_curr - x_prev + force
 
 
-class NetworkHyperbolic:
+class NetworkHyperbolic(SampleBySample):
     """Upstream calls one what is the logarithm of one; `forward` gives the same constant."""
 
     def __init__(self, rng, n_in, architecture, k=3, s=1, p=1, logdet=True, alpha=1.0, ndims=2) -> None:

@@ -78,6 +78,10 @@ class ResidualBlock:
         d1.sum(axis=1, out=run.gradients.out(self.b1))
         return samples_second(outer.scatter(outer.matrix(self.W1.data).T @ d1, samples))
 
+    def backward_from_input(self, delta, x, run):
+        """`backward`, with the states computed from the input."""
+        return self.backward(delta, self.forward_save(x)[1], run)
+
     def jacobian(self, dx, x, tangents):
         """The derivative along `dx` and the parameters' tangents, and the output."""
         output, (outer, inner, skip, x1, y1, x2, y2, x3, y3) = self.forward_save(x)

@@ -102,7 +102,7 @@ class _FlowEstimator(BaseEstimator):
             epochs=epochs,
             batch_size=batch_size,
             learning_rate=CosineDecay(self.learning_rate, updates),
-            noise=_noise(X, n_cond) if self.noise == "auto" else self.noise,
+            noise=_noise(X, n_cond) if noise == "auto" else noise,
             clip_norm=_CLIP,
             validation=self.validation,
             patience=self.patience,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import threading
+import weakref
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, TypeVar
 
@@ -97,6 +98,7 @@ class Layer:
     def _adopt(self, engine: Engine, model: Model, signature: Signature) -> None:
         self.engine, self.model, self.signature = engine.name, model, signature
         self._spatial: tuple[int, ...] | None = None
+        self._latents: list[weakref.ref[np.ndarray]] = []
         self._parameters = [Parameter(name, stored, self, i) for i, (name, stored) in enumerate(model.parameters)]
         self._lazy = [p for p in self._parameters if p.lazy]
         self._uninitialised = bool(self._lazy)
@@ -152,6 +154,9 @@ class Layer:
             TypeError, ValueError: one is not as its specification says, or they do not belong together; `title` and
                 its name are in the message.
         """
+        for (name, array), spec in zip(arrays.items(), specs, strict=True):
+            if any(spec is latent for latent in self.signature.latents.values()):
+                self._check_whole(title, name, array)
         inputs = tuple(
             self._accepted(name, array, spec, title) for (name, array), spec in zip(arrays.items(), specs, strict=True)
         )
@@ -179,7 +184,21 @@ class Layer:
             results = function(*inputs)
         if method in ("forward", "forward_by_sample"):
             self._spatial = inputs[0].shape[:-2]
+            if self.signature.splits:
+                latents = results[: len(self.signature.latents)]
+                self._latents = [weakref.ref(Z) for Z in latents if isinstance(Z, np.ndarray)]
         return results
+
+    def _check_whole(self, title: str, name: str, array: Any) -> None:
+        """Raise ValueError where this is a part of the last latent, of which no part is whole samples."""
+        latents = [Z for Z in (latent() for latent in self._latents) if Z is not None]
+        if isinstance(array, np.ndarray) and any(
+            array.size < Z.size and np.may_share_memory(array, Z) for Z in latents
+        ):
+            raise ValueError(
+                f"{title}: {name} is a part of the latent that forward gave, which is not whole samples: where scales "
+                "are split, it holds part after part of all samples. Give all of it, and take samples of the result"
+            )
 
     def _check_together(
         self, title: str, names: tuple[str, ...], specs: tuple[ArraySpec, ...], inputs: tuple[Array, ...]

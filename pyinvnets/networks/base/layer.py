@@ -171,10 +171,8 @@ class Layer:
         if self._uninitialised:
             with self._first_forward:  # Of two threads, one sets ActNorm by its batch, and the other finds it set.
                 self.parameters_changed()
-                if self._uninitialised:
-                    results = self._initialise(method, function, title, inputs)
-                else:
-                    results = function(*inputs)
+                first = self._uninitialised
+                results = self._initialise(method, function, title, inputs) if first else function(*inputs)
         else:
             results = function(*inputs)
         if method in ("forward", "forward_by_sample"):
@@ -246,6 +244,29 @@ class Layer:
         return not self._uninitialised
 
     # Parameters and state
+
+    @property
+    def anchors(self) -> int | str | None:
+        """How `backward` is kept true in deep networks: `forward` keeps the flow's state after every so many steps, and
+        `backward` of what that `forward` returned goes on from it, in place of the state recomputed by inversion.
+
+        A number is how many steps lie between two states. `"auto"` begins with eight, and halves that where a state was
+        off by more than the square root of epsilon. `None` keeps none, as upstream. A state has the input's size, and
+        is kept until the next `backward` or `forward`. `backward` warns of what is off by a hundredth.
+
+        Raises:
+            ValueError: the value set is none of these, or the engine keeps no states.
+        """
+        return getattr(self.model, "anchors", None)
+
+    @anchors.setter
+    def anchors(self, value: int | str | None) -> None:
+        number = isinstance(value, int) and not isinstance(value, bool) and value > 0
+        if not (number or value in (None, "auto")):
+            raise ValueError(f'{self.title}: anchors must be a positive integer, "auto" or None, got {value!r}')
+        if not hasattr(self.model, "anchors"):
+            raise ValueError(f"{self.title}: the {self.engine} engine keeps no states yet")
+        self.model.anchors = value
 
     @property
     def dtype(self) -> np.dtype:

@@ -1,7 +1,8 @@
 """Plots of flows: training, samples, latents, densities, images. Each draws on `ax`, a new figure where it is `None`,
 and returns it.
 
-Two-dimensional samples have Julia's shape, `(1, 1, 2, n_samples)`, images `(nx, ny, 1 or 3, n_samples)`.
+Two-dimensional samples have Julia's shape, `(1, 1, 2, n_samples)`, or are rows, `(n_samples, 2)`, as `VectorFlow` has
+them; images are `(nx, ny, 1 or 3, n_samples)`.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ def target_samples(X: np.ndarray, *, ax: Axes | None = None) -> Axes:
 def latent_samples(Z: np.ndarray, *, ax: Axes | None = None) -> Axes:
     """Latent samples, on square axes."""
     ax = _axes(ax)
-    _scatter(ax, Z, Z.shape[-1], LATENT, r"$z \sim p_Z(z)$")
+    _scatter(ax, Z, None, LATENT, r"$z \sim p_Z(z)$")
     ax.set(xlim=(-5, 5), ylim=(-5, 5), aspect=1)
     return _labelled(ax, "z", "Latent samples")
 
@@ -50,7 +51,7 @@ def latent_to_data(Z: np.ndarray, X: np.ndarray, *, count: int = 150, ax: Axes |
     from matplotlib.collections import LineCollection
 
     ax = _axes(ax)
-    start, end = Z[0, 0, :, :count].T, X[0, 0, :, :count].T
+    start, end = _points(Z)[:count], _points(X)[:count]
     ax.add_collection(LineCollection(list(np.stack((start, end), axis=1)), colors="black", alpha=0.25, linewidths=0.4))
     ax.scatter(start[:, 0], start[:, 1], s=14, alpha=0.5, color=LATENT, linewidths=0, label=r"$z$")
     ax.scatter(end[:, 0], end[:, 1], s=14, alpha=0.7, color=GENERATED, linewidths=0, label=r"$x = G_\theta^{-1}(z)$")
@@ -74,7 +75,8 @@ def density_contours(
     """The smallest regions that hold given parts of a density's mass, drawn from its values on a grid.
 
     Args:
-        log_prob: the log-density, but for a constant, of points of shape `(1, 1, 2, n)`, such as `G.log_prob`.
+        log_prob: the log-density, but for a constant, of points of shape `(1, 1, 2, n)`, such as `G.log_prob`; that of
+            a `VectorFlow` has them as rows.
         xlim, ylim: the grid's ends; the density's mass outside counts as none.
         masses: the parts, by default those of a Gaussian within 1, 2 and 3 standard deviations.
         filled: whether to fill the regions rather than draw their edges.
@@ -89,8 +91,9 @@ def density_contours(
     ax = _axes(ax)
     x: np.ndarray = np.linspace(*xlim, resolution, dtype=dtype)
     y: np.ndarray = np.linspace(*ylim, resolution, dtype=dtype)
-    points = np.stack(np.meshgrid(x, y), axis=-1).reshape(-1, 2, 1, 1).T
-    values = np.asarray(log_prob(points), np.float64)
+    points = np.stack(np.meshgrid(x, y), axis=-1).reshape(-1, 2)
+    takes_rows = getattr(getattr(log_prob, "__self__", None), "takes_rows", False)
+    values = np.asarray(log_prob(points if takes_rows else points[:, :, None, None].T), np.float64)
     density = np.exp(values - values.max())
     falling = np.sort(density)[::-1]
     held = np.cumsum(falling) / falling.sum()
@@ -112,11 +115,12 @@ def latent_qq(Z: np.ndarray, *, ax: Axes | None = None) -> Axes:
     of order statistics).
 
     Args:
-        Z: latents, shape `(..., n_samples)`: a line for each element of a sample, with a legend of up to six. A flat
-            vector is taken as one line.
+        Z: latents, shape `(..., n_samples)` with three axes or more, or rows, `(n_samples, n_features)`: a line for
+            each element of a sample, with a legend of up to six. A flat vector is taken as one line.
     """
     ax = _axes(ax)
-    samples = np.asarray(Z, np.float64).reshape(-1, Z.shape[-1], order="F")
+    Z = np.asarray(Z, np.float64)
+    samples = Z.T if Z.ndim == 2 else Z.reshape(-1, Z.shape[-1], order="F")
     n = samples.shape[-1]
     points = (np.arange(n) + 0.5) / n
     gaussian = NormalDist()
@@ -217,8 +221,22 @@ def _axes(ax: Axes | None) -> Axes:
     return plt.subplots()[1]
 
 
-def _scatter(ax: Axes, X: np.ndarray, count: int, color: str, label: str) -> None:
-    ax.scatter(X[0, 0, 0, :count], X[0, 0, 1, :count], s=16, alpha=0.5, color=color, linewidths=0, label=label)
+def _scatter(ax: Axes, X: np.ndarray, count: int | None, color: str, label: str) -> None:
+    points = _points(X)[:count]
+    ax.scatter(points[:, 0], points[:, 1], s=16, alpha=0.5, color=color, linewidths=0, label=label)
+
+
+def _points(X: np.ndarray) -> np.ndarray:
+    """Two-dimensional samples as rows.
+
+    Raises:
+        ValueError: they have another shape.
+    """
+    if X.ndim == 2 and X.shape[1] == 2:
+        return X
+    if X.ndim == 4 and X.shape[:3] == (1, 1, 2):
+        return X[0, 0].T
+    raise ValueError(f"expected samples of shape (1, 1, 2, n_samples) or (n_samples, 2), got {X.shape}")
 
 
 def _labelled(ax: Axes, letter: str, title: str) -> Axes:

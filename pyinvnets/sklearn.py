@@ -8,12 +8,12 @@ They need scikit-learn: `pip install 'pyinvnets[sklearn]'`.
 from __future__ import annotations
 
 import math
-import operator
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 
+from .arrays.scalars import as_python, is_real
 from .networks.base import arguments as check
 from .networks.base.parameters import named_params
 from .training.schedules import CosineDecay
@@ -77,9 +77,13 @@ class _FlowEstimator(BaseEstimator):
 
     def _train(self, X: np.ndarray, condition: np.ndarray | None, rng: np.random.RandomState) -> None:
         """Make `flow_` and fit it to standardised rows; sets `history_`."""
-        # A search over parameters gives NumPy's integers.
-        n_hidden, K, epochs, batch_size = map(operator.index, (self.n_hidden, self.K, self.epochs, self.batch_size))
-        check.counts(type(self).__name__, epochs=epochs, batch_size=batch_size)
+        title = type(self).__name__
+        # A search over parameters gives NumPy's numbers.
+        n_hidden, K, epochs, batch_size = map(as_python, (self.n_hidden, self.K, self.epochs, self.batch_size))
+        check.counts(title, n_hidden=n_hidden, K=K, epochs=epochs, batch_size=batch_size)
+        held_out = _held_out(title, len(X), self.validation)
+        if self.noise != "auto" and not (is_real(self.noise) and math.isfinite(self.noise) and self.noise >= 0):
+            raise ValueError(f'{title}: noise must be "auto" or a finite number, zero or more, got {self.noise!r}')
         n_cond = 0 if condition is None else condition.shape[1]
         seed = _seed(rng)
         flow = VectorFlow(X.shape[1], n_cond=n_cond, n_hidden=n_hidden, K=K, engine=self.engine, seed=seed)
@@ -90,7 +94,7 @@ class _FlowEstimator(BaseEstimator):
             parameters["AN_C.s"].data = np.ones(n_cond, X.dtype)
             parameters["AN_C.b"].data = np.zeros(n_cond, X.dtype)
         flow.forward(X, condition)  # ActNorm is set from all of the data: a small batch may not vary in every feature.
-        updates = epochs * -(-round(len(X) * (1 - self.validation)) // batch_size)
+        updates = epochs * -(-(len(X) - held_out) // batch_size)
         self.history_ = flow.fit(
             X,
             condition,
@@ -109,6 +113,16 @@ class _FlowEstimator(BaseEstimator):
     def _checked(self, X: Any) -> np.ndarray:
         check_is_fitted(self)
         return validate_data(self, X, reset=False, dtype=self.flow_.network.dtype)
+
+
+def _held_out(title: str, n: int, validation: float) -> int:
+    """How many of `n` rows are held out."""
+    if not (is_real(validation) and 0 <= validation < 1):
+        raise ValueError(f"{title}: validation must be a number from 0 to below 1, got {validation!r}")
+    count = max(1, round(n * validation)) if validation else 0
+    if count >= n:
+        raise ValueError(f"{title}: validation={validation} of {n} rows leaves none to train on; write validation=0")
+    return count
 
 
 def _noise(X: np.ndarray, n_cond: int) -> float:

@@ -10,12 +10,14 @@ from .arrays.spec import ArraySpec
 from .functions.activations import ActivationFunction, Sigmoid2Layer
 from .networks.base.layer import Layer
 from .networks.base.parameters import get_params
+from .networks.base.summary import Summary
+from .networks.base.wrapper import Wrapper
 from .networks.glow import NetworkConditionalGlow, NetworkGlow
 from .training.fit import fit
 from .training.history import History
 
 
-class VectorFlow:
+class VectorFlow(Wrapper):
     """A normalising flow on rows: GLOW on images of one pixel.
 
     Arrays: data and latents `(n_samples, n_features)`, condition `(n_samples, n_cond)`, of the network's dtype. They
@@ -31,8 +33,8 @@ class VectorFlow:
         seed: seed of the initial weights.
 
     Attributes:
-        network: the `NetworkGlow`, with a condition the `NetworkConditionalGlow`. `inv.save(flow.network, path)`
-            writes it, `inv.VectorFlow.of(inv.load(path))` is the flow again.
+        network: the `NetworkGlow`, with a condition the `NetworkConditionalGlow`. `inv.save`, `inv.get_params` and
+            their like take the flow itself, and `inv.load` gives it back.
 
     Raises:
         TypeError, ValueError: unfit arguments.
@@ -45,7 +47,7 @@ class VectorFlow:
     ((600,), (5, 3))
     """
 
-    network: Layer
+    takes_rows = True
 
     def __init__(
         self,
@@ -119,7 +121,7 @@ class VectorFlow:
             TypeError, ValueError: unfit arrays.
         """
         Z, *_, lgdet = self.network.forward(*self._images("forward", X, C))
-        return _rows(Z), lgdet
+        return self._rows(Z), lgdet
 
     def inverse(self, Z: np.ndarray, C: np.ndarray | None = None) -> np.ndarray:
         """From latent to data.
@@ -134,7 +136,7 @@ class VectorFlow:
         network, title = self.network, "VectorFlow.inverse"
         Z, *condition = self._images("inverse", Z, C)
         network.check_initialised(title)
-        return _rows(network.inverse(Z, *(network.condition_for_inverse(array) for array in condition)))
+        return self._rows(network.inverse(Z, *(network.condition_for_inverse(array) for array in condition)))
 
     def log_prob(self, X: np.ndarray, C: np.ndarray | None = None, *, batch_size: int | None = None) -> np.ndarray:
         """Log-density of each row, in nats.
@@ -153,35 +155,65 @@ class VectorFlow:
         return self.network.log_prob(*self._images("log_prob", X, C), batch_size=batch_size)
 
     def sample(
-        self, n: int, C: np.ndarray | None = None, *, seed: int | None = None, batch_size: int | None = None
+        self,
+        n: int,
+        C: np.ndarray | None = None,
+        *,
+        each: bool = False,
+        seed: int | None = None,
+        batch_size: int | None = None,
     ) -> np.ndarray:
         """Samples of the density.
 
         Args:
             n: how many.
-            C: condition, one for all or `n`.
+            C: condition, one for all or `n`, one for each sample; with `each` any number `m` of them.
+            each: draw `n` samples for each row of `C`.
             seed: the same seed gives the same samples, on either engine.
             batch_size: as for `log_prob`.
 
         Returns:
-            Shape `(n, n_features)`.
+            Shape `(n, n_features)`; with `each` `(n, m, n_features)`, where `[:, j]` are given row `j` of `C`.
 
         Raises:
             TypeError, ValueError: unfit arguments; ValueError also before the first `forward`.
         """
-        return _rows(self.network.sample(n, **self._given("sample", C), seed=seed, batch_size=batch_size))
+        return self._rows(self.network.sample(n, **self._given("sample", n, C, each), seed=seed, batch_size=batch_size))
 
     def sample_and_log_prob(
-        self, n: int, C: np.ndarray | None = None, *, seed: int | None = None, batch_size: int | None = None
+        self,
+        n: int,
+        C: np.ndarray | None = None,
+        *,
+        each: bool = False,
+        seed: int | None = None,
+        batch_size: int | None = None,
     ) -> tuple[np.ndarray, np.ndarray]:
-        """`X = sample(n, C, ...)`, and `log_prob(X, C)`.
+        """`X = sample(n, C, ...)`, and `log_prob(X, C)`, with `each` of shape `(n, m)`.
 
         Raises:
             TypeError, ValueError: as `sample`.
         """
-        given = self._given("sample_and_log_prob", C)
+        given = self._given("sample_and_log_prob", n, C, each)
         X, log_prob = self.network.sample_and_log_prob(n, **given, seed=seed, batch_size=batch_size)
-        return _rows(X), log_prob
+        return self._rows(X), log_prob.T
+
+    def summary(self, input_shape: tuple[int, int]) -> Summary:
+        """The network's layers, see `Layer.summary`.
+
+        Args:
+            input_shape: shape of the rows, `(n_samples, n_features)`.
+
+        Raises:
+            TypeError, ValueError: it is no such shape.
+        """
+        shape = tuple(input_shape) if isinstance(input_shape, (tuple, list)) else ()
+        if len(shape) != 2:
+            raise ValueError(
+                f"VectorFlow.summary: input_shape must be (n_samples, n_features), such as (64, "
+                f"{self.network.signature.data.channels}), got {input_shape!r}"
+            )
+        return self.network.summary((*(1,) * self.network.signature.data.ndims, *shape[::-1]))
 
     def __repr__(self) -> str:
         return f"VectorFlow.of({self.network!r})"
@@ -191,10 +223,23 @@ class VectorFlow:
         X = _image(f"VectorFlow.{method}", "X", X, self.network.signature.data)
         return X, *self._condition(method, C)
 
-    def _given(self, method: str, C: np.ndarray | None) -> dict[str, Any]:
+    def _rows(self, images: np.ndarray) -> np.ndarray:
+        """Images of one pixel as rows, without a copy; of samples on two axes `(m, n)`, those of shape `(n, m)`."""
+        return images.T.reshape(images.shape[: self.network.signature.data.ndims - 1 : -1])
+
+    def _given(self, method: str, n: int, C: np.ndarray | None, each: bool) -> dict[str, Any]:
         """What the network's `sample` needs to know of the image, or its condition."""
         condition = self._condition(method, C)
-        return {"C": condition[0]} if condition else {"spatial": (1,) * self.network.signature.data.ndims}
+        if condition:
+            if not each and C is not None and len(C) not in (1, n):
+                raise ValueError(
+                    f"VectorFlow.{method}: the condition must have one row, or n = {n}, got shape {C.shape}; write "
+                    "each=True to draw n samples for each row"
+                )
+            return {"C": condition[0], "each": each}
+        if each:
+            raise ValueError(f"VectorFlow.{method}: each=True is for the rows of a condition, and the flow takes none")
+        return {"spatial": (1,) * self.network.signature.data.ndims}
 
     def _condition(self, method: str, C: np.ndarray | None) -> tuple[np.ndarray, ...]:
         if (self.network.signature.condition is not None) != (C is not None):
@@ -224,7 +269,3 @@ def _image(title: str, name: str, rows: Any, space: ArraySpec) -> np.ndarray:
             f"{title}: {name} must have shape (n_samples, {space.channels}), a row for each sample, got {rows.shape}"
         )
     return rows.reshape(*rows.shape, *(1,) * space.ndims).T
-
-
-def _rows(images: np.ndarray) -> np.ndarray:
-    return images.T.reshape(images.shape[-1], -1)

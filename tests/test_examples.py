@@ -13,6 +13,8 @@ import pytest
 
 from pyinvnets.engines import choice
 
+pytestmark = pytest.mark.slow
+
 EXAMPLES = Path(__file__).parents[1] / "examples"
 
 CLAIMS = {

@@ -71,6 +71,47 @@ class TestDensityContours:
             plotting.density_contours(gaussian, (-1, 1), (-1, 1), masses=(0.5, mass), ax=ax)
 
 
+class TestRows:
+    """A `VectorFlow` and its rows are drawn as its network and images of one pixel."""
+
+    @staticmethod
+    def flow():
+        flow, rows = inv.VectorFlow(2, engine="numpy", seed=1), samples(4000).astype(np.float32)[0, 0].T
+        flow.forward(rows)
+        return flow, rows
+
+    def test_density(self, ax):
+        flow, _ = self.flow()
+        plotting.density_contours(flow.log_prob, (-4, 4), (-4, 4), resolution=50, ax=ax)
+        other = Figure().subplots()
+        plotting.density_contours(flow.network.log_prob, (-4, 4), (-4, 4), resolution=50, ax=other)
+        assert areas(ax) == pytest.approx(areas(other)) and min(areas(ax)) > 0
+
+    def test_samples(self):
+        flow, rows = self.flow()
+        images, Z = rows[:, :, None, None].T, flow.forward(rows)[0]
+        for draw, as_rows, as_images in (
+            (plotting.target_samples, (rows,), (images,)),
+            (plotting.latent_samples, (rows,), (images,)),
+            (plotting.generated_samples, (rows, Z), (images, Z[:, :, None, None].T)),
+            (plotting.latent_to_data, (Z, rows), (Z[:, :, None, None].T, images)),
+        ):
+            drawn, expected = (draw(*arrays, ax=Figure().subplots()) for arrays in (as_rows, as_images))
+            for found, right in zip(drawn.collections, expected.collections, strict=True):
+                np.testing.assert_array_equal(found.get_offsets(), right.get_offsets())
+
+    def test_quantiles(self, ax):
+        """A line for each feature, not for each row."""
+        flow, rows = self.flow()
+        plotting.latent_qq(flow.forward(rows)[0], ax=ax)
+        assert len(ax.lines) == 1 + 2
+
+    @pytest.mark.parametrize("shape", [(5, 3), (2, 5), (1, 1, 3, 5), (5,), (2, 2, 2, 5)])
+    def test_other_shapes_are_refused(self, shape, ax):
+        with pytest.raises(ValueError, match=r"\(1, 1, 2, n_samples\) or \(n_samples, 2\), got"):
+            plotting.target_samples(np.zeros(shape), ax=ax)
+
+
 class TestQQ:
     @staticmethod
     def inside(ax, line):
@@ -82,7 +123,7 @@ class TestQQ:
         )
 
     def test_the_band_holds_95_percent_of_gaussian_latents(self, ax):
-        Z = np.random.default_rng(0).standard_normal((200, 300))
+        Z = np.random.default_rng(0).standard_normal((10, 20, 300))
         assert plotting.latent_qq(Z, ax=ax) is ax
         _, *lines = ax.lines
         assert len(lines) == 200

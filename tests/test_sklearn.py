@@ -12,6 +12,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MaxAbsScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
+import pyinvnets.sklearn
 from helpers.processes import run_python
 from pyinvnets.sklearn import FlowDensity, FlowRegressor
 
@@ -81,12 +82,56 @@ def test_in_pipelines_and_searches():
     assert list(names) == ["flowdensity0", "flowdensity1"]
 
 
+def test_numpys_numbers_are_numbers():
+    X = correlated(60)[0]
+    options = {
+        "patience": np.int64(2),
+        "validation": np.float32(0.25),
+        "epochs": np.int16(3),
+        "batch_size": np.uint8(20),
+        "K": np.int64(1),
+        "n_hidden": np.int32(4),
+        "learning_rate": np.float32(0.01),
+        "noise": np.float64(0.1),
+    }
+    found = FlowDensity(**options, random_state=0).fit(X)
+    of_python = {name: value.item() for name, value in options.items()}
+    expected = FlowDensity(**of_python, random_state=0).fit(X)
+    np.testing.assert_array_equal(found.score_samples(X), expected.score_samples(X))
+
+
+def test_the_schedule_has_as_many_updates_as_the_training(monkeypatch):
+    """Of 5 rows a tenth is one, and 4 are trained on."""
+    seen, right = [], pyinvnets.sklearn.CosineDecay
+    monkeypatch.setattr(
+        pyinvnets.sklearn, "CosineDecay", lambda rate, updates: seen.append(updates) or right(rate, updates)
+    )
+    X = correlated(5)[0]
+    density = FlowDensity(K=1, n_hidden=4, epochs=3, batch_size=4, validation=0.1, random_state=0).fit(X)
+    assert seen == [3] == [len(density.history_.objective)]
+
+
 @pytest.mark.parametrize(
     ("fit", "message"),
     [
         (lambda: FlowDensity().fit(np.zeros((5, 1))), "minimum of 2 is required"),
         (lambda: FlowDensity().fit(np.eye(5)[:, :3] * [1, 0, 1]), r"feature\(s\) 1 never vary"),
         (lambda: FlowDensity(batch_size=0).fit(np.eye(5)), "batch_size must be at least 1, got 0"),
+        (lambda: FlowDensity(K=0).fit(np.eye(5)), "FlowDensity: K must be at least 1, got 0"),
+        (
+            lambda: FlowDensity(validation=0.9).fit(np.eye(2)),
+            "FlowDensity: validation=0.9 of 2 rows leaves none to train on; write validation=0",
+        ),
+        (
+            lambda: FlowRegressor(validation=1).fit(np.eye(5), np.arange(5)),
+            "FlowRegressor: validation must be a number from 0 to below 1, got 1",
+        ),
+        (lambda: FlowDensity(validation="a").fit(np.eye(5)), "validation must be a number from 0 to below 1, got 'a'"),
+        (
+            lambda: FlowDensity(noise="foo").fit(np.eye(5)),
+            "FlowDensity: noise must be \"auto\" or a finite number, zero or more, got 'foo'",
+        ),
+        (lambda: FlowDensity(noise=-0.1).fit(np.eye(5)), 'noise must be "auto" or a finite number, zero or more'),
         (lambda: FlowRegressor().fit(np.eye(5), np.ones(5)), r"output\(s\) 0 never vary"),
     ],
 )

@@ -35,16 +35,26 @@ def checked(name: str, array: object, spec: ArraySpec, dtype: np.dtype | None, o
 
 def check_kind(name: str, array: Array, spec: ArraySpec, dtype: np.dtype | None, owner: str) -> None:
     """Raise TypeError if the array is not of `dtype`, and ValueError if `spec` does not allow its shape."""
+    if isinstance(array, np.ma.MaskedArray):
+        raise TypeError(
+            f"{owner}: {name} is a masked array, and a network sees no mask; write {name}.filled(value), or leave the "
+            "samples out that have masked values"
+        )
     if array.dtype != dtype if dtype else array.dtype not in DTYPES:
         raise TypeError(_dtype_message(name, array.dtype, dtype, owner))
     check_shape(name, array.shape, spec, owner)
 
 
 def _dtype_message(name: str, got: np.dtype, expected: np.dtype | None, owner: str) -> str:
+    shown = str(got)
+    if got.kind == "f" and not got.isnative:
+        shown += f", a {got.name} of another byte order"
+    elif got.kind == "O":
+        shown += ", an array of Python objects"
     if expected is None:
-        return f"{owner}: {name} must be float32 or float64, got {got}; write {name}.astype(np.float32)"
+        return f"{owner}: {name} must be float32 or float64, got {shown}; write {name}.astype(np.float32)"
     message = (
-        f"{owner}: {name} must be {expected}, as the parameters are, got {got}; write {name}.astype(np.{expected})"
+        f"{owner}: {name} must be {expected}, as the parameters are, got {shown}; write {name}.astype(np.{expected})"
     )
     if got in DTYPES:
         message += f", or convert the network once with .astype(np.{got})"

@@ -15,6 +15,7 @@ from tqdm import tqdm
 
 from ..networks.base.layer import Layer
 from ..networks.base.parameters import get_params
+from ..networks.base.wrapper import network_of
 from ..storage import npy as sample_files
 from ..storage.expressions import Expression
 from ..storage.files import same_file
@@ -115,8 +116,12 @@ def sample(options: argparse.Namespace) -> None:
     # A copy: an engine may not be given memory that is a file's.
     condition = [array.copy(order="F") for array in _for_network(G, _read(options), options)]
     draw = G.sample_given if G.signature.density_given else G.sample
-    X = draw(options.n, *condition, seed=options.seed, batch_size=options.batch_size)
-    sample_files.write(options.output, sample_files.from_network(X), julia_layout=options.julia_layout)
+    if options.each and not condition:
+        raise ValueError("--each draws samples for each of several conditions; give --condition CONDITION.npy")
+    each = {"each": True} if options.each else {}
+    X = draw(options.n, *condition, **each, seed=options.seed, batch_size=options.batch_size)
+    samples = sample_files.from_network(X, axes=2 if options.each else 1)
+    sample_files.write(options.output, samples, julia_layout=options.julia_layout)
 
 
 def log_prob(options: argparse.Namespace) -> None:
@@ -143,7 +148,7 @@ def _load(options: argparse.Namespace) -> Layer:
     """The network, without a word on the engine: training has said it, and here the result is the same."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)
-        return load(options.weights, engine=options.engine)
+        return network_of(load(options.weights, engine=options.engine))
 
 
 # Data

@@ -221,6 +221,11 @@ def _add_sample(commands: argparse._SubParsersAction) -> None:
     add("weights", metavar="WEIGHTS", help="a file that train wrote")
     add("-n", type=_positive_int, required=True, help="how many samples")
     add("--condition", metavar="CONDITION", help="one for all samples, or one for each (default: none)")
+    add(
+        "--each",
+        action="store_true",
+        help="draw N samples for each of M conditions: the file then has the axes (N, M, ...) (default: N in all)",
+    )
     add("--seed", type=_seed, help="the same seed gives the same samples (default: others each time)")
     add("--batch-size", type=_positive_int, default=128, help="samples at once, which bounds memory (default: 128)")
     add("--output", default="-", metavar="FILE.npy", help="where to write them (default: standard output)")

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ..arrays.cuda_interface import to_numpy
 from ..arrays.latents import Array
 from ..arrays.spec import ArraySpec
 from ..engines import get_engine
@@ -70,8 +71,16 @@ class CompositeModel:
             part.model.move(to_gpu, title)
 
     def astype(self, dtype: np.dtype) -> None:
-        for part in self.parts.values():
-            part.astype(dtype)
+        before, kept = self.dtype, [(stored, _copy(stored.data), _copy(stored.grad)) for _, stored in self.parameters]
+        try:
+            for part in self.parts.values():
+                part.astype(dtype)
+        except BaseException:  # Parts of several types would be of no use.
+            for part in self.parts.values():
+                part.astype(before)
+            for stored, data, grad in kept:
+                stored.data, stored.grad = data, grad
+            raise
 
     def clear_grad(self) -> None:
         for part in self.parts.values():
@@ -112,6 +121,10 @@ class CompositeModel:
             of_part = {key.removeprefix(start): array for key, array in state.items() if key.startswith(start)}
             part.model.update(rule, of_part, own, *numbers)
             state.update({f"{start}{key}": array for key, array in of_part.items()})
+
+
+def _copy(array: Array | None) -> np.ndarray | None:
+    return None if array is None else to_numpy(array).copy(order="F")
 
 
 class _Composite(Layer):

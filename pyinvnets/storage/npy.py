@@ -128,10 +128,14 @@ def to_network(name: str, samples: np.ndarray, ndims: int | None, dtype: np.dtyp
     return samples.T
 
 
-def from_network(X: np.ndarray) -> np.ndarray:
-    """The inverse of `to_network`: rows where the images are one pixel."""
+def from_network(X: np.ndarray, axes: int = 1) -> np.ndarray:
+    """The inverse of `to_network`: rows where the images are one pixel.
+
+    Args:
+        axes: on how many of the last axes the samples are.
+    """
     samples = X.T
-    return samples.reshape(samples.shape[:2]) if set(samples.shape[2:]) == {1} else samples
+    return samples.reshape(samples.shape[: axes + 1]) if set(samples.shape[axes + 1 :]) == {1} else samples
 
 
 def write(path: str, array: np.ndarray, *, julia_layout: bool = False) -> None:

@@ -10,7 +10,7 @@ import os
 import struct
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, overload
+from typing import Any, TypeVar, overload
 
 import numpy as np
 
@@ -18,9 +18,12 @@ from .._version import __version__
 from ..engines.choice import get_engine
 from ..functions import VALUES, ActivationFunction, Squeezer
 from ..networks.base.declaration import ENGINE_ARGUMENTS
-from ..networks.base.layer import KINDS, L, Layer
+from ..networks.base.layer import KINDS, Layer
 from ..networks.base.shapes import parameter_shapes
+from ..networks.base.wrapper import WRAPPERS, Wrapper, network_of
 from .files import replaced
+
+N = TypeVar("N", bound="Layer | Wrapper")
 
 _FORMAT = "pyinvnets-1"
 
@@ -46,18 +49,23 @@ _DAMAGE = (
 """What reading a file raises where its content is not what it should be."""
 
 
-def save(network: Layer, path: str | os.PathLike) -> None:
+def save(network: Layer | Wrapper, path: str | os.PathLike) -> None:
     """Write the parameters by name, in Julia's shapes, with the constructor, to a safetensors file.
 
     The file is written beside its place and moved there, so that a crash leaves the old one whole. Permissions of an
-    old file stay, and of a symbolic link the file that it leads to is replaced.
+    old file stay, and of a symbolic link the file that it leads to is replaced. A `VectorFlow` is written as one, and
+    `load` gives it back.
 
     Raises:
-        TypeError: the network holds a Python function.
+        TypeError: it is no network, or the network holds a Python function.
         FileNotFoundError: there is no folder for it.
         OSError: it cannot be written, or the disk is full.
     """
-    metadata = {
+    wrapper = {"wrapper": type(network).__name__} if isinstance(network, Wrapper) else {}
+    network = network_of(network)
+    if not isinstance(network, Layer):
+        raise TypeError(f"save: expected a network, layer or VectorFlow, got {network!r}")
+    metadata = wrapper | {
         "format": _FORMAT,
         "constructor": json.dumps(_encode(network)),
         "dtype": network.dtype.name,
@@ -94,15 +102,17 @@ def write(path: str | os.PathLike, arrays: dict[str, np.ndarray], metadata: dict
 
 
 @overload
-def load(path: str | os.PathLike, *, engine: str | None = None) -> Layer: ...
+def load(path: str | os.PathLike, *, engine: str | None = None) -> Layer | Wrapper: ...
 
 
 @overload
-def load(path: str | os.PathLike, *, kind: type[L], engine: str | None = None) -> L: ...
+def load(path: str | os.PathLike, *, kind: type[N], engine: str | None = None) -> N: ...
 
 
-def load(path: str | os.PathLike, *, kind: type[Layer] = Layer, engine: str | None = None) -> Layer:
-    """The network of a file that `save` wrote, on either engine.
+def load(
+    path: str | os.PathLike, *, kind: type[Layer] | type[Wrapper] | None = None, engine: str | None = None
+) -> Layer | Wrapper:
+    """The network of a file that `save` wrote, or the `VectorFlow`, on either engine.
 
     Nothing but declared networks, activations and squeezers is called, whatever the file names, and none of the
     package's own networks is built before the file is seen to hold its parameters.
@@ -124,13 +134,17 @@ def load(path: str | os.PathLike, *, kind: type[Layer] = Layer, engine: str | No
             network = _described(constructor)
             _check_parameters(network, metadata["dtype"], file)
             _check_spatial(spatial)
+            _check_wrapper(metadata.get("wrapper"))
         get_engine(engine)  # what keeps it from starting is no damage of the file
         with damage_named(path):
             built = _built(network, engine).astype(metadata["dtype"])
             built.load_state_dict({name: file.get_tensor(name) for name in file.keys()})  # noqa: SIM118
             if spatial is not None:
                 built.spatial = tuple(spatial)
-    if not isinstance(built, kind):
+            wrapper = metadata.get("wrapper")
+            if wrapper is not None:
+                built = WRAPPERS[wrapper].of(built)
+    if kind is not None and not isinstance(built, kind):
         raise TypeError(f"{path} holds {built!r}; expected kind={kind.__name__}")
     return built
 
@@ -290,3 +304,8 @@ def _check_spatial(spatial: Any) -> None:
     sizes = spatial if isinstance(spatial, list) else []
     if spatial is not None and not (1 <= len(sizes) <= 3 and all(type(n) is int and 0 < n < 2**31 for n in sizes)):
         raise ValueError(f"expected the spatial sizes of images in its metadata, got {spatial!r}")
+
+
+def _check_wrapper(name: str | None) -> None:
+    if name is not None and name not in WRAPPERS:
+        raise ValueError(f"{name!r} in its metadata is no form of a network, such as VectorFlow")

@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from ..arrays.quiet import quietly
+
 Batch = tuple[np.ndarray, ...]
 
 _CHUNK = 2**20
@@ -27,8 +29,7 @@ def cast(array: np.ndarray, dtype: np.dtype) -> np.ndarray:
     """An array of floats in the network's dtype, where what is too large becomes infinite; others as they are."""
     if array.dtype == dtype or array.dtype not in (np.float32, np.float64):
         return array
-    with np.errstate(over="ignore"):
-        return array.astype(dtype)
+    return quietly(array.astype, dtype)
 
 
 def chunks(array: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:

@@ -6,9 +6,8 @@ import math
 from abc import ABC, abstractmethod
 from typing import ClassVar
 
-import numpy as np
-
-from ..arrays.latents import square_norm
+from ..arrays.latents import Array, square_norm
+from ..arrays.quiet import quietly
 from ..arrays.spec import ArraySpec
 from ..networks.base.layer import Layer
 from ..networks.base.parameters import clear_grad
@@ -95,7 +94,10 @@ class MaximumLikelihood(Objective):
         def set_gradients() -> None:
             network.pull_back(tuple(Z / n for Z in latents), latents, condition, batch)
 
-        with np.errstate(all="ignore"):
-            l2 = 0.5 * sum(map(square_norm, latents)) / n
+        l2 = quietly(_half_square_norm, latents) / n
         dimensions = sum(Z.size for Z in latents) // n
         return Evaluation(l2 - lgdet, {"l2": l2, "lgdet": lgdet}, n, dimensions, set_gradients)
+
+
+def _half_square_norm(latents: tuple[Array, ...]) -> float:
+    return 0.5 * sum(map(square_norm, latents))

@@ -133,6 +133,27 @@ class TestAll:
         np.testing.assert_allclose(np.load("l.npy"), G.log_prob_given(X, Y), rtol=1e-5)
         np.testing.assert_allclose(np.load("s.npy"), G.sample_given(300, Y, seed=3)[0, 0].T, rtol=1e-5)
 
+    @pytest.mark.parametrize("network", ["NetworkConditionalGlow", "NetworkConditionalHINT"])
+    def test_samples_for_each_condition(self, network, capsys):
+        np.save("y.npy", np.load("x.npy") + 1)
+        assert run(f"train x.npy --condition y.npy --network {network} --epochs 1 --seed 1 --output w") == 0
+        assert run("sample w -n 2 --condition y.npy --each --seed 1 --batch-size 77 --output s.npy") == 0
+        G, Y = inv.load("w", engine="numpy"), np.load("y.npy").astype(np.float32)[:, :, None, None].T
+        draw = G.sample if network == "NetworkConditionalGlow" else G.sample_given
+        expected = draw(600, np.asfortranarray(np.tile(Y, 2)), seed=1)[0, 0].T.reshape(2, 300, 2)
+        np.testing.assert_allclose(np.load("s.npy"), expected, rtol=1e-4, atol=1e-5)
+        refused("sample w -n 2 --each --output t.npy", "give --condition", capsys)
+
+    def test_a_flow_over_rows(self):
+        """What Python saved is a VectorFlow; the files are the same."""
+        flow, X = inv.VectorFlow(2, engine="numpy", seed=1), np.load("x.npy").astype(np.float32)
+        flow.forward(X)
+        inv.save(flow, "w")
+        assert run("log-prob w x.npy --output l.npy") == 0
+        assert run("sample w -n 5 --seed 1 --output s.npy") == 0
+        np.testing.assert_allclose(np.load("l.npy"), flow.log_prob(X), rtol=1e-6)
+        np.testing.assert_allclose(np.load("s.npy"), flow.sample(5, seed=1), rtol=1e-6)
+
     def test_two_lanes(self, capsys):
         G = inv.reverse(inv.NetworkConditionalHINT(2, 4, 1, engine="numpy", seed=1))
         X = np.load("x.npy").astype(np.float32)[:, :, None, None].T

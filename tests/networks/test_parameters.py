@@ -49,6 +49,8 @@ def test_assignment_copies_and_checks(G):
     assert (p.data == 1).all()
     with pytest.raises(ValueError, match=r"has shape \(3, 3, 1, 4\), got an array of shape \(2,\)"):
         p.data = np.ones(2)
+    with pytest.raises(TypeError, match=r"takes no masked array; write .filled\(value\)"):
+        p.data = np.ma.array(p.data)
     with pytest.raises(TypeError, match="array of floats"):
         p.data = 1.0
     with pytest.raises(TypeError, match="array of floats.*int64"):

@@ -9,6 +9,8 @@ from scipy.spatial.distance import cdist
 
 import pyinvnets as inv
 
+pytestmark = pytest.mark.slow
+
 
 def rows(X):
     return X.T.reshape(X.shape[-1], -1)

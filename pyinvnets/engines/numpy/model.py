@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from ...arrays.checks import checked
+from ...arrays.quiet import quietly
 from ...arrays.spec import ArraySpec
 from ..threads import BlasThreads, in_threads, num_threads
 from .batches import Cutting, shares
@@ -103,11 +104,10 @@ NOTHING: dict[str, Any] = {}
 
 def _run(function: Callable[..., Any], arrays: tuple[Any, ...], given: dict[str, Any]) -> tuple[Any, ...]:
     """Arguments and results that are no arrays (an operator, a log-determinant) pass as they are."""
-    with np.errstate(all="ignore"):
-        results = function(*(inward(a) if isinstance(a, np.ndarray) else a for a in arrays), **given)
-        if not isinstance(results, tuple):
-            results = (results,)
-        return tuple(outward(r) if isinstance(r, np.ndarray) else r for r in results)
+    results = quietly(function, *(inward(a) if isinstance(a, np.ndarray) else a for a in arrays), **given)
+    if not isinstance(results, tuple):
+        results = (results,)
+    return tuple(outward(r) if isinstance(r, np.ndarray) else r for r in results)
 
 
 @dataclass(frozen=True)
@@ -156,8 +156,15 @@ class NumpyModel:
         return self._store.data.dtype
 
     def astype(self, dtype: np.dtype) -> None:
-        if dtype != self.dtype:
-            self._store = self._store.astype(np.dtype(dtype))
+        if dtype == self.dtype:
+            return
+        store = self._store
+        try:
+            self._store = store.astype(np.dtype(dtype))
+        except BaseException:
+            self._store = store
+            store.take_back()
+            raise
 
     @property
     def spatial(self) -> tuple[int, ...] | None:
@@ -334,12 +341,11 @@ class NumpyModel:
 
     def update(self, rule: str, state: dict[str, np.ndarray], indices: list[int] | None, *numbers: float) -> None:
         """One update by one of Flux's rules of the parameters at `indices`, of all where it is `None`."""
-        with np.errstate(all="ignore"):
-            if rule == "adam":
-                self._adam(state, indices, *numbers)
-            else:
-                for part in [slice(None)] if indices is None else [self._store.slices[i] for i in indices]:
-                    _momentum(self._store.data[part], self.gradients.flat[part], state["velocity"][part], *numbers)
+        quietly(self._adam if rule == "adam" else self._momentum, state, indices, *numbers)
+
+    def _momentum(self, state: dict[str, np.ndarray], indices: list[int] | None, *numbers: float) -> None:
+        for part in [slice(None)] if indices is None else [self._store.slices[i] for i in indices]:
+            _momentum(self._store.data[part], self.gradients.flat[part], state["velocity"][part], *numbers)
 
     def _adam(self, state: dict[str, np.ndarray], indices: list[int] | None, *numbers: float) -> None:
         store, steps = self._store, state["steps"]

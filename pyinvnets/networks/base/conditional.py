@@ -223,7 +223,7 @@ class ConditionalFlow(Layer):
             raise ValueError(f"{title}: C must belong to data of {data.describe()}, got shape {C.shape}")
         m = C.shape[-1]
         if not each:
-            density.check_number(title, "C", C, n, "; write each=True to draw n samples for each")
+            density.check_number(title, "C", C, n)
         total = n * m if each else n
         parts = density.batches(title, total, batch_size)
         self.check_initialised(title)

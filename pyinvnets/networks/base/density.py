@@ -41,9 +41,12 @@ def batches(title: str, samples: int, batch_size: int | None) -> Iterator[slice]
     return (slice(start, min(start + size, samples)) for start in range(0, samples, size))
 
 
-def check_number(title: str, name: str, array: Array, n: int, advice: str = "") -> None:
+def check_number(title: str, name: str, array: Array, n: int) -> None:
     if array.shape[-1] not in (1, n):
-        raise ValueError(f"{title}: {name} must have one sample, or n = {n}, got shape {array.shape}{advice}")
+        raise ValueError(
+            f"{title}: {name} must have one sample, or n = {n}, got shape {array.shape}; write each=True to draw n "
+            "samples for each"
+        )
 
 
 def check_tracked(network: Network, title: str) -> None:

@@ -258,18 +258,26 @@ class ConditionalPairFlow(PairFlow):
         return density.log_prob(self, title, (X, Y), batch_size, x_given_y)
 
     def sample_given(
-        self, n: int, Y: np.ndarray, *, seed: int | None = None, batch_size: int | None = None
+        self,
+        n: int,
+        Y: np.ndarray,
+        *,
+        each: bool = False,
+        seed: int | None = None,
+        batch_size: int | None = None,
     ) -> np.ndarray:
         """Samples of `X` given `Y`: `inverse` of Gaussian noise beside `forward_Y(Y)`.
 
         Args:
             n: how many.
-            Y: what is given: one, for all samples, or `n`.
+            Y: what is given: one, for all samples, or `n`, one for each sample; with `each` any number `m`.
+            each: draw `n` samples for each of those in `Y`.
             seed: the same seed gives the same samples, on either engine and whatever the `batch_size`.
             batch_size: how many go through at once, which bounds memory; all where it is `None`.
 
         Returns:
-            Shape `(*spatial, n_channels, n)`, of the network's dtype, with Y's spatial sizes.
+            Shape `(*spatial, n_channels, n)`, of the network's dtype, with Y's spatial sizes; with `each`
+            `(*spatial, n_channels, m, n)`, where `[..., j, :]` are given the `j`th.
 
         Raises:
             TypeError: Y is not an array of the network's dtype.
@@ -277,19 +285,24 @@ class ConditionalPairFlow(PairFlow):
         """
         title = f"{self.title}.sample_given"
         n, rng = density.count(title, "n", n), density.generator(title, seed)
-        parts = density.batches(title, n, batch_size)
         Y = self._accepted("Y", Y, self.signature.data, title)
-        density.check_number(title, "Y", Y, n)
+        m = Y.shape[-1]
+        if not each:
+            density.check_number(title, "Y", Y, n)
+        total = n * m if each else n
+        parts = density.batches(title, total, batch_size)
         self.check_initialised(title)
         spatial, once = Y.shape[:-2], None
-        if Y.shape[-1] == 1:
+        if m == 1:
             (Zy,) = self.propagate("forward_Y", title, (Y,))
             once = by_sample(to_numpy(Zy), 1, self.signature.splits)
 
         def latent_of_Y(part: slice) -> tuple[Array, ...]:
             if once is None:
-                return self.propagate("forward_Y", title, (Y[..., part],))
+                of_part = density.in_turn(self, Y, part) if each else Y[..., part]
+                return self.propagate("forward_Y", title, (of_part,))
             samples = part.stop - part.start
             return (density.latent(self, np.repeat(once, samples, axis=1), spatial, samples),)
 
-        return density.inverted(self, title, n, spatial, rng, parts, 1, latent_of_Y)[0]
+        (X,) = density.inverted(self, title, total, spatial, rng, parts, 1, latent_of_Y)
+        return density.of_each_condition(self, X, m) if each else X

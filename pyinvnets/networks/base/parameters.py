@@ -9,6 +9,7 @@ import numpy as np
 from ...arrays.cuda_interface import is_on_gpu, to_numpy
 from ...engines.protocol import StoredParameter
 from .network import Network
+from .wrapper import Wrapper, network_of
 
 
 class Parameter:
@@ -64,6 +65,8 @@ class Parameter:
         """
         if is_on_gpu(value):
             value = to_numpy(value)
+        if isinstance(value, np.ma.MaskedArray):
+            raise TypeError(f"{self.name} takes no masked array; write .filled(value)")
         if not isinstance(value, np.ndarray) or not np.issubdtype(value.dtype, np.floating):
             got = value.dtype if isinstance(value, np.ndarray) else type(value).__name__
             raise TypeError(f"{self.name} takes a NumPy array of floats of shape {self.shape}, got {got}")
@@ -79,22 +82,22 @@ class Parameter:
         return f"Parameter({self.name!r}, shape={self.shape})"
 
 
-def get_params(network: Network) -> list[Parameter]:
-    """All parameters, in the order of upstream's `get_params`."""
-    return list(network._parameters)
+def get_params(network: Network | Wrapper) -> list[Parameter]:
+    """All parameters, in the order of upstream's `get_params`; those of a `VectorFlow` are its network's."""
+    return list(network_of(network)._parameters)
 
 
-def named_params(network: Network) -> dict[str, Parameter]:
+def named_params(network: Network | Wrapper) -> dict[str, Parameter]:
     """The parameters of `get_params` by name."""
-    return {p.name: p for p in network._parameters}
+    return {p.name: p for p in get_params(network)}
 
 
-def clear_grad(network: Network) -> None:
+def clear_grad(network: Network | Wrapper) -> None:
     """Set every gradient to `None`. `Conv1x1` adds to its gradients, so call this after each update."""
-    network.model.clear_grad()
+    network_of(network).model.clear_grad()
 
 
-def set_params(network: Network, params: Sequence[Parameter | np.ndarray | None]) -> None:
+def set_params(network: Network | Wrapper, params: Sequence[Parameter | np.ndarray | None]) -> None:
     """Copy the values of `params`, in the order of `get_params`, into the network.
 
     `None` is for an ActNorm that is to be set by the first `forward`.
@@ -103,7 +106,8 @@ def set_params(network: Network, params: Sequence[Parameter | np.ndarray | None]
         TypeError: an item is neither a Parameter nor an array of floats.
         ValueError: their number or a shape differs; the network is then unchanged.
     """
-    own = network._parameters
+    network = network_of(network)
+    own = get_params(network)
     if len(params) != len(own):
         raise ValueError(f"{network.title} has {len(own)} parameters, got {len(params)}")
     values = [value.data if isinstance(value, Parameter) else value for value in params]
@@ -133,7 +137,7 @@ def _checked_state(network: Network, own: list[Parameter], state: Mapping[str, n
                 f"{word}: {_some(items)}" for word, items in (("missing", missing), ("unknown", unknown)) if items
             )
         )
-    return [p.checked(np.asarray(state[p.name])) if p.name in state else None for p in own]
+    return [p.checked(np.asanyarray(state[p.name])) if p.name in state else None for p in own]
 
 
 def _may_be_absent(name: str, network: Network, state: Mapping[str, np.ndarray]) -> bool:

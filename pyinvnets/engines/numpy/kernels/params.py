@@ -33,6 +33,12 @@ class Param:
         self._data = data.reshape(self.shape)
         self.set_data(had)
 
+    def take_back(self, data: np.ndarray) -> None:
+        """Move back into a vector that still has the values."""
+        self._data = data.reshape(self.shape)
+        if self.data is not None:
+            self.data = self._data
+
     def set_data(self, value: np.ndarray | None) -> None:
         if value is not None:
             self._data[...] = value
@@ -113,6 +119,11 @@ class Store:
             if gradient is not None:
                 store.gradients.set(p, gradient)
         return store
+
+    def take_back(self) -> None:
+        """Have the parameters again, all of them, of which some have moved to another store."""
+        for p, part in zip(self.params, self.slices, strict=True):
+            p.take_back(self.data[part])
 
 
 def glorot_uniform(rng: np.random.Generator, *shape: int) -> Param:

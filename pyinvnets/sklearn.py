@@ -82,8 +82,9 @@ class _FlowEstimator(BaseEstimator):
         n_hidden, K, epochs, batch_size = map(as_python, (self.n_hidden, self.K, self.epochs, self.batch_size))
         check.counts(title, n_hidden=n_hidden, K=K, epochs=epochs, batch_size=batch_size)
         held_out = _held_out(title, len(X), self.validation)
-        if self.noise != "auto" and not (is_real(self.noise) and math.isfinite(self.noise) and self.noise >= 0):
-            raise ValueError(f'{title}: noise must be "auto" or a finite number, zero or more, got {self.noise!r}')
+        noise: Any = self.noise
+        if noise != "auto" and not (is_real(noise) and math.isfinite(noise) and noise >= 0):
+            raise ValueError(f'{title}: noise must be "auto" or a finite number, zero or more, got {noise!r}')
         n_cond = 0 if condition is None else condition.shape[1]
         seed = _seed(rng)
         flow = VectorFlow(X.shape[1], n_cond=n_cond, n_hidden=n_hidden, K=K, engine=self.engine, seed=seed)
@@ -101,7 +102,7 @@ class _FlowEstimator(BaseEstimator):
             epochs=epochs,
             batch_size=batch_size,
             learning_rate=CosineDecay(self.learning_rate, updates),
-            noise=_noise(X, n_cond) if self.noise == "auto" else self.noise,
+            noise=_noise(X, n_cond) if noise == "auto" else noise,
             clip_norm=_CLIP,
             validation=self.validation,
             patience=self.patience,

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from ..engines.julia import image
@@ -37,7 +38,7 @@ def build(found: Installation) -> None:
     begun = time.perf_counter()
     work = image.folder(found) / "work"
     built = work / image.path(found).name
-    said = str
+    said: Callable[[], str] = str
     try:
         work.mkdir(parents=True, exist_ok=True)
         with overheard() as said:

@@ -251,10 +251,14 @@ def _add_setup(commands: argparse._SubParsersAction) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = setup.add_argument
-    add("--julia", metavar="EXE", help="a Julia that is there, for good; with --project")
-    add("--project", metavar="DIR", help="its project, with the packages that pyinvnets needs")
-    add("--forget", action="store_true", help="no longer use the Julia that --julia named")
-    add("--system-image", action="store_true", help="build an image to start from, faster: 12 minutes, 600 MB")
+    add("--julia", metavar="EXE", help="a Julia that is there, for good; with --project (default: juliapkg's)")
+    add("--project", metavar="DIR", help="its project, with the packages that pyinvnets needs (default: juliapkg's)")
+    add("--forget", action="store_true", help="no longer use the Julia that --julia named (default: it stays)")
+    add(
+        "--system-image",
+        action="store_true",
+        help="build an image to start from, faster: 12 minutes, 600 MB (default: none)",
+    )
     setup.set_defaults(run=_setup, refuse=setup.error)
 
 

@@ -48,15 +48,6 @@ class CompositeModel:
         self._last.model.spatial = value
 
     @property
-    def anchors(self) -> int | str | None:
-        return self._last.anchors
-
-    @anchors.setter
-    def anchors(self, value: int | str | None) -> None:
-        for part in self.parts.values():
-            part.anchors = value
-
-    @property
     def on_gpu(self) -> bool:
         return self._last.on_gpu
 

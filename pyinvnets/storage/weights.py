@@ -109,9 +109,7 @@ def load(path: str | os.PathLike, *, engine: str | None = None) -> Layer | Wrapp
 def load(path: str | os.PathLike, *, kind: type[N], engine: str | None = None) -> N: ...
 
 
-def load(
-    path: str | os.PathLike, *, kind: type[Layer] | type[Wrapper] | None = None, engine: str | None = None
-) -> Layer | Wrapper:
+def load(path: str | os.PathLike, *, kind: type[Any] | None = None, engine: str | None = None) -> Layer | Wrapper:
     """The network of a file that `save` wrote, or the `VectorFlow`, on either engine.
 
     Nothing but declared networks, activations and squeezers is called, whatever the file names, and none of the

@@ -95,10 +95,33 @@ def test_backward_of_unfit_arrays(G):
     Z, _ = G.forward(batch())
     G.backward(Z, Z)
     before = snapshot(G)
-    for dY, Y, message in ((Z[:-64], Z, "same batch"), (Z[:-1], Z[:-1], "multiple of 64"), (batch(), Z, "a vector")):
+    for dY, Y, message in (
+        (Z[:-64].copy(), Z, "same batch"),
+        (Z[:-1].copy(),) * 2 + ("multiple of 64",),
+        (batch(), Z, "a vector"),
+    ):
         with pytest.raises(ValueError, match=message):
             G.backward(dY, Y)
     assert_unchanged(G, before)
+
+
+def test_a_part_of_a_split_latent_is_no_samples(G, engine):
+    """Of such a latent the first numbers are the first halves of all samples."""
+    X = batch((8, 4, 2, 20))
+    Z, _ = G.forward(X)
+    for call in (lambda: G.inverse(Z[:64]), lambda: G.backward(Z[:64], Z[:64]), lambda: G.inverse(Z[64:])):
+        with pytest.raises(ValueError, match="is a part of the latent that forward gave, which is not whole samples"):
+            call()
+    np.testing.assert_allclose(G.inverse(Z), X, atol=1e-3)
+    np.testing.assert_allclose(G.inverse(Z[:]), X, atol=1e-3)
+    assert G.inverse(np.zeros(64, np.float32)).shape == (8, 4, 2, 1)
+    one, _ = G.forward(X[..., :1])
+    np.testing.assert_allclose(G.inverse(one), X[..., :1], atol=1e-3)
+    assert G.inverse(Z[:64]).shape == (8, 4, 2, 1), "of an earlier latent it cannot be known"
+    H = inv.NetworkMultiScaleHINT(2, 4, 2, 1, split_scales=True, engine=engine, seed=1)
+    Z, _ = H.forward(X)
+    with pytest.raises(ValueError, match="is a part of the latent"):
+        H.inverse(Z[..., :3] if Z.ndim > 1 else Z[:64])
 
 
 CONSTRUCTORS = {

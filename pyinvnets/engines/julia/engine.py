@@ -11,8 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from .bridge import Bridge, _columns, _view, description
-from .errors import translation
+from .bridge import Bridge, description
 from .limits import limit
 from .model import JuliaModel
 
@@ -42,7 +41,7 @@ class JuliaEngine:
         """A linear operator with `matvec` and `rmatvec` as Julia multiplies by it: a column for each sample."""
 
         def times(multiply: Callable[[np.ndarray], np.ndarray]) -> Callable[[Any], np.ndarray]:
-            return lambda X: _columns(multiply, np.asarray(X))
+            return self.bridge.callback(lambda X: _columns(multiply, X))
 
         return self.bridge.Operator(times(A.matvec), times(A.rmatvec))
 
@@ -60,7 +59,7 @@ class JuliaEngine:
         if hasattr(value, "arguments"):
             return self.bridge.value(type(value).__name__, *value.arguments.values())
         if callable(value) and not self._is_julias(value):
-            return lambda array: np.asarray(value(np.asarray(array)), dtype=np.asarray(array).dtype)
+            return self.bridge.callback(lambda array: np.asarray(value(array), dtype=array.dtype))
         return value
 
     def supports(self, kind: str, arguments: dict[str, Any]) -> str | None:
@@ -69,11 +68,12 @@ class JuliaEngine:
     def create(self, kind: str, positional: tuple, keywords: dict, seed: int | None) -> JuliaModel:
         names = " ".join(_KEYWORDS.get(name, name) for name in keywords)
         values = map(self._argument, (*positional, *keywords.values()))
-        with translation():
-            return JuliaModel(self, self.bridge.create(kind, seed, names, *values))
+        return JuliaModel(self, self.bridge.create(kind, seed, names, *values))
 
     def call(self, function: str, *args: Any) -> Any:
-        with translation():
-            results = self.bridge.apply(function, *map(self._argument, args))
-        results = tuple(map(_view, results))
+        results = tuple(map(self.bridge.view, self.bridge.apply(function, *map(self._argument, args))))
         return results[0] if len(results) == 1 else results
+
+
+def _columns(multiply: Callable[[np.ndarray], np.ndarray], X: np.ndarray) -> np.ndarray:
+    return np.stack([np.ravel(multiply(column)) for column in X.T], axis=1).astype(X.dtype, copy=False)

@@ -17,6 +17,11 @@ class JuliaError(RuntimeError):
     julia_trace: str
 
 
+FORKED = (
+    "Julia cannot be used in a forked child of a process that started it; start the child with "
+    'multiprocessing.get_context("spawn")'
+)
+
 _CLASSES: dict[str, type[BaseException]] = {
     "ArgumentError": ValueError,
     "BoundsError": ValueError,

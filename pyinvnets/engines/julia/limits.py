@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 _VERSION = "InvertibleNetworks.jl 2.3.1"
@@ -9,6 +10,8 @@ _VERSION = "InvertibleNetworks.jl 2.3.1"
 
 def limit(kind: str, arguments: dict[str, Any]) -> str | None:
     """Why upstream cannot make a network of this kind with these arguments, where it cannot."""
+    if _size(arguments) > _LARGEST:
+        return "its sizes multiply up to more parameters than any memory holds; write smaller ones"
     if kind == "Reversed":
         reversed_kind = arguments["network"].kind
         cannot = f"reverse {reversed_kind}" if reversed_kind == "NetworkMultiScaleConditionalHINT" else None
@@ -16,6 +19,17 @@ def limit(kind: str, arguments: dict[str, Any]) -> str | None:
         unable = _LIMITS.get(kind, lambda arguments: None)(arguments)
         cannot = unable and f"do {unable}"
     return cannot and f'{_VERSION} cannot {cannot}; write engine="numpy"'
+
+
+_LARGEST = 2**56
+"""Julia multiplies sizes up without looking, and where they overflow it may end the process."""
+
+
+def _size(arguments: dict[str, Any]) -> int:
+    """All numbers among the arguments multiplied, the kernels' once for each axis."""
+    axes = {"k1": arguments.get("ndims", 2), "k2": arguments.get("ndims", 2)}
+    numbers = {name: value for name, value in arguments.items() if type(value) is int and value > 0}
+    return math.prod(value ** axes.get(name, 1) for name, value in numbers.items())
 
 
 def _deep_hint(arguments: dict[str, Any]) -> str | None:

@@ -13,9 +13,9 @@ from ...arrays.checks import check_kind, checked
 from ...arrays.cuda_interface import is_on_gpu
 from ...arrays.latents import Array
 from ...arrays.spec import ArraySpec
-from .bridge import _view, description
+from .bridge import description
 from .device_array import DeviceArray
-from .errors import JuliaError, translation
+from .errors import JuliaError
 
 if TYPE_CHECKING:
     from .engine import JuliaEngine
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 _MOMENTS = {"adam": ("m", "v"), "momentum": ("velocity",)}
 """What each optimiser's rule keeps of every parameter."""
+
+_DTYPES = np.dtype(np.float32), np.dtype(np.float64)
 
 
 @contextlib.contextmanager
@@ -68,7 +70,7 @@ class JuliaModel:
 
     def __init__(self, engine: JuliaEngine, handle: Any) -> None:
         self._engine, self.handle = engine, handle
-        self.dtype = np.dtype(np.float32)
+        self._double = np.zeros(1, np.uint8)
         self.on_gpu = False
         self.spatial: tuple[int, ...] | None = None
         self.parameters = []
@@ -77,9 +79,13 @@ class JuliaModel:
             self.parameters.append((name, JuliaParameter(self, i, tuple(map(int, shape)))))
 
     @property
+    def dtype(self) -> np.dtype:
+        return _DTYPES[self._double[0]]
+
+    @property
     def julia(self) -> Any:
         """The network itself, for whatever is not proxied."""
-        return self.handle.net
+        return self._engine.bridge.net_of(self.handle)
 
     def parameter(self, part: str, index: int) -> Array | None:
         return self._view(getattr(self._engine.bridge, part)(self.handle, index))
@@ -95,7 +101,7 @@ class JuliaModel:
     def _view(self, value: Any) -> Any:
         if self.on_gpu and not (value is None or isinstance(value, float)):
             return DeviceArray(self._engine.bridge, value)
-        return _view(value)
+        return self._engine.bridge.view(value)
 
     def place(self, array: Array) -> Array:
         if self.on_gpu:
@@ -158,11 +164,10 @@ class JuliaModel:
     def _crossed(self, function: str, arrays: tuple, arguments: tuple) -> tuple:
         bridge = self._engine.bridge
         vector = arrays[0].ndim == 1
-        if vector and self.spatial is not None:
-            bridge.set_latent_sizes_b(self.handle, arrays[0].size, *self.spatial)
-        with translation():
-            results = getattr(bridge, function)(self.handle, *arguments)
-        results = tuple(map(self._view, results))
+        with bridge.lock:
+            if vector and self.spatial is not None:
+                bridge.set_latent_sizes_b(self.handle, arrays[0].size, *self.spatial)
+            results = tuple(map(self._view, getattr(bridge, function)(self.handle, *arguments)))
         if not vector and getattr(results[0], "ndim", 0) == 1:
             self.spatial = arrays[0].shape[:-2]
         return results
@@ -186,10 +191,9 @@ class JuliaModel:
             raise ValueError("derivatives along a direction are computed on the CPU; write G.cpu()")
 
     def astype(self, dtype: np.dtype) -> None:
-        if dtype == self.dtype:
-            return
-        self._engine.bridge.convert_all_b(self.handle, dtype.itemsize == 8)
-        self.dtype = np.dtype(dtype)
+        """The flag is Julia's to set, in the same call: an interrupt between the two would leave them apart."""
+        if dtype != self.dtype:
+            self._engine.bridge.convert_all_b(self.handle, dtype.itemsize == 8, self._double.ctypes.data)
 
     def clear_grad(self) -> None:
         self._engine.bridge.clear_grads_b(self.handle)

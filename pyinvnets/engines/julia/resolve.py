@@ -9,7 +9,7 @@ import shutil
 import signal
 import subprocess
 import urllib.error
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from . import installation
@@ -25,7 +25,7 @@ def resolve() -> None:
     Raises:
         JuliaError: something could not be installed; the message says why.
     """
-    said = str
+    said: Callable[[], str] = str
     try:
         from juliapkg.state import STATE
 

@@ -18,7 +18,7 @@ from ..._warnings import warn
 from . import image, installation
 from .beside_torch import warned_where_it_matters
 from .caches import own_depots
-from .errors import JuliaError, translated
+from .errors import FORKED, JuliaError, translated
 from .installation import SETUP_HINT, Installation
 from .versions import TRIED, is_tried_julia
 
@@ -102,10 +102,7 @@ def start(found: Installation | None = None) -> JuliaEngine:
     with _lock:
         if _engine is not None:
             if _pid != os.getpid():
-                raise JuliaError(
-                    "Julia cannot be used in a forked child of a process that started it; start the child with "
-                    'multiprocessing.get_context("spawn")'
-                )
+                raise JuliaError(FORKED)
             return _engine
         _check_python()
         _engine, _pid = _start(None if _running() else found or _usable()), os.getpid()
@@ -133,15 +130,15 @@ def _usable() -> Installation:
 
 
 def _set_options() -> None:
-    """juliacall's settings, only where the user has not made them; processes started later inherit them."""
-    wanted = {}
+    """juliacall's settings, only where the user has not made them; processes started later inherit them.
+
+    Julia is to handle signals: its collector stops a thread, one that ends too, by a fault that it catches.
+    """
+    wanted = {"PYTHON_JULIACALL_HANDLE_SIGNALS": "yes"}
     if _options["threads"] is not None:
         wanted["PYTHON_JULIACALL_THREADS"] = str(_options["threads"])
     if _options["sysimage"] is not None:
         wanted["PYTHON_JULIACALL_SYSIMAGE"] = str(_options["sysimage"])
-    threads = _options["threads"] or os.environ.get("PYTHON_JULIACALL_THREADS") or os.environ.get("JULIA_NUM_THREADS")
-    if str(threads or 1) != "1":
-        wanted["PYTHON_JULIACALL_HANDLE_SIGNALS"] = "yes"
     for name, value in wanted.items():
         os.environ.setdefault(name, value)
 
@@ -192,7 +189,7 @@ def _literal(text: str) -> str:
 def _start(found: Installation | None) -> JuliaEngine:
     """The engine in the Julia that was found, or in the one that runs already."""
     _set_options()
-    with _location(found) if found else contextlib.nullcontext(), _pythons_control_c(), warned_where_it_matters():
+    with _location(found) if found else contextlib.nullcontext(), _pythons_signals(), warned_where_it_matters():
         try:
             import juliacall
         except Exception as error:  # juliacall raises bare Exceptions, asserts, and what its subprocess failed by
@@ -209,27 +206,32 @@ def _start(found: Installation | None) -> JuliaEngine:
         raise JuliaError(f"the Julia engine did not load: {cause}; {SETUP_HINT}") from cause
     check_julia(str(jl.seval("string(VERSION)")))
     check_version(str(module.upstream_version()))
-    return JuliaEngine(module)
+    engine = JuliaEngine(module)
+    engine.bridge.rest()
+    return engine
 
 
 @contextlib.contextmanager
-def _pythons_control_c() -> Iterator[None]:
-    """Julia with several threads handles signals itself and blocks them elsewhere; Ctrl-C is to stay Python's.
+def _pythons_signals() -> Iterator[None]:
+    """Put back what Julia takes as it starts: the signals that Python handles, Ctrl-C first, and those not blocked.
 
-    What the system does at Ctrl-C is put back below Python, whose own `signal` works in the main thread only, while
-    Julia may start in any.
+    This is done below Python, whose own `signal` works in the main thread only, while Julia may start in any.
     """
-    if os.environ.get("PYTHON_JULIACALL_HANDLE_SIGNALS") != "yes" or os.name != "posix":
+    if os.name != "posix":
         yield
         return
     system = ctypes.CDLL(None)
-    action = ctypes.create_string_buffer(1024)  # a sigaction of any system
-    system.sigaction(signal.SIGINT, None, action)
+    handled = {n for n in signal.valid_signals() if n == signal.SIGINT or callable(signal.getsignal(n))}
+    actions = {number: ctypes.create_string_buffer(1024) for number in handled}  # a sigaction of any system
+    for number, action in actions.items():
+        system.sigaction(number, None, action)
+    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, ())
     try:
         yield
     finally:
-        system.sigaction(signal.SIGINT, action, None)
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+        for number, action in actions.items():
+            system.sigaction(number, action, None)
+        signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
 
 
 def check_version(found: str) -> None:

@@ -45,7 +45,8 @@ class Flow(Layer):
         """From latent to data.
 
         Args:
-            Y: latent, as `forward` returns it.
+            Y: latent, as `forward` returns it. Where the network splits scales, it holds part after part of all
+                samples, so that a piece of it is not samples; a piece of what `forward` last gave is refused.
 
         Returns:
             The data `X` with `forward(X) = Y`.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import threading
+import weakref
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, TypeVar
 
@@ -15,6 +16,7 @@ from ...arrays.spec import DTYPES, ArraySpec
 from ...engines import get_engine
 from ...engines.protocol import Engine, Model
 from ...functions.squeezers import WaveletLayer
+from .anchors import Anchored
 from .declaration import ENGINE_ARGUMENTS, constructor_of, recording, takes
 from .initialisation import check_initialised_from
 from .parameters import Parameter, load_state
@@ -29,7 +31,7 @@ KINDS: dict[str, type[Layer]] = {}
 ON_THE_CPU = "upstream squeezes it by Wavelets.jl, which computes on the CPU; leave it there"
 
 
-class Layer:
+class Layer(Anchored):
     """A layer or network of InvertibleNetworks.jl on one engine. It need not be invertible.
 
     A subclass declares its constructor by an ordinary `__init__`, which ends with `self._create(...)`. One that names
@@ -97,6 +99,7 @@ class Layer:
     def _adopt(self, engine: Engine, model: Model, signature: Signature) -> None:
         self.engine, self.model, self.signature = engine.name, model, signature
         self._spatial: tuple[int, ...] | None = None
+        self._latents: list[weakref.ref[np.ndarray]] = []
         self._parameters = [Parameter(name, stored, self, i) for i, (name, stored) in enumerate(model.parameters)]
         self._lazy = [p for p in self._parameters if p.lazy]
         self._uninitialised = bool(self._lazy)
@@ -152,6 +155,9 @@ class Layer:
             TypeError, ValueError: one is not as its specification says, or they do not belong together; `title` and
                 its name are in the message.
         """
+        for (name, array), spec in zip(arrays.items(), specs, strict=True):
+            if any(spec is latent for latent in self.signature.latents.values()):
+                self._check_whole(title, name, array)
         inputs = tuple(
             self._accepted(name, array, spec, title) for (name, array), spec in zip(arrays.items(), specs, strict=True)
         )
@@ -177,7 +183,21 @@ class Layer:
             results = function(*inputs)
         if method in ("forward", "forward_by_sample"):
             self._spatial = inputs[0].shape[:-2]
+            if self.signature.splits:
+                latents = results[: len(self.signature.latents)]
+                self._latents = [weakref.ref(Z) for Z in latents if isinstance(Z, np.ndarray)]
         return results
+
+    def _check_whole(self, title: str, name: str, array: Any) -> None:
+        """Raise ValueError where this is a part of the last latent, of which no part is whole samples."""
+        latents = [Z for Z in (latent() for latent in self._latents) if Z is not None]
+        if isinstance(array, np.ndarray) and any(
+            array.size < Z.size and np.may_share_memory(array, Z) for Z in latents
+        ):
+            raise ValueError(
+                f"{title}: {name} is a part of the latent that forward gave, which is not whole samples: where scales "
+                "are split, it holds part after part of all samples. Give all of it, and take samples of the result"
+            )
 
     def _check_together(
         self, title: str, names: tuple[str, ...], specs: tuple[ArraySpec, ...], inputs: tuple[Array, ...]
@@ -244,29 +264,6 @@ class Layer:
         return not self._uninitialised
 
     # Parameters and state
-
-    @property
-    def anchors(self) -> int | str | None:
-        """How `backward` is kept true in deep networks: `forward` keeps the flow's state after every so many steps, and
-        `backward` of what that `forward` returned goes on from it, in place of the state recomputed by inversion.
-
-        A number is how many steps lie between two states. `"auto"` begins with eight, and halves that where a state was
-        off by more than the square root of epsilon. `None` keeps none, as upstream. A state has the input's size, and
-        is kept until the next `backward` or `forward`. `backward` warns of what is off by a hundredth.
-
-        Raises:
-            ValueError: the value set is none of these, or the engine keeps no states.
-        """
-        return getattr(self.model, "anchors", None)
-
-    @anchors.setter
-    def anchors(self, value: int | str | None) -> None:
-        number = isinstance(value, int) and not isinstance(value, bool) and value > 0
-        if not (number or value in (None, "auto")):
-            raise ValueError(f'{self.title}: anchors must be a positive integer, "auto" or None, got {value!r}')
-        if not hasattr(self.model, "anchors"):
-            raise ValueError(f"{self.title}: the {self.engine} engine keeps no states yet")
-        self.model.anchors = value
 
     @property
     def dtype(self) -> np.dtype:

@@ -106,13 +106,13 @@ def set_params(network: Network | Wrapper, params: Sequence[Parameter | np.ndarr
         TypeError: an item is neither a Parameter nor an array of floats.
         ValueError: their number or a shape differs; the network is then unchanged.
     """
-    network = network_of(network)
-    own = get_params(network)
+    inner = network_of(network)
+    own = get_params(inner)
     if len(params) != len(own):
-        raise ValueError(f"{network.title} has {len(own)} parameters, got {len(params)}")
+        raise ValueError(f"{inner.title} has {len(own)} parameters, got {len(params)}")
     values = [value.data if isinstance(value, Parameter) else value for value in params]
     unset = (v is None and p.lazy for p, v in zip(own, values, strict=True))
-    _assign(network, [None if no else p.checked(v) for p, v, no in zip(own, values, unset, strict=True)])
+    _assign(inner, [None if no else p.checked(v) for p, v, no in zip(own, values, unset, strict=True)])
 
 
 def load_state(network: Network, own: list[Parameter], state: Mapping[str, np.ndarray]) -> None:

@@ -18,7 +18,7 @@ from helpers.comparison import assert_close
 from helpers.golden_files import Golden
 from helpers.processes import interruptible, run_python
 from helpers.strategies import glows
-from pyinvnets.networks.base import arguments as check
+from pyinvnets.engines.julia.limits import limit
 from pyinvnets.validation import cases
 from pyinvnets.validation.cases import as_tuple
 from pyinvnets.validation.golden import CASES, arguments, initial_state, residuals
@@ -111,6 +111,25 @@ class TestMemory:
         X[...] = 0
         assert np.abs(Y).max() > 0
 
+    def test_functions_of_python_may_keep_their_arguments(self):
+        """The arrays that a link function and an operator get are theirs, whatever the caller does with his own."""
+        kept = []
+
+        def keep(array):
+            kept.append((array, array.copy()))
+            return array
+
+        class Operator:
+            shape, matvec, rmatvec = (16, 16), staticmethod(keep), staticmethod(keep)
+
+        G = inv.NetworkLoop(4, 4, 2, keep, engine="julia", seed=1)
+        eta, s, d = batch((4, 4, 1, 3)), batch((4, 4, 3, 3)), batch((16, 3))
+        G.forward(eta, s, d, Operator())
+        for array in (eta, s, d):
+            array[...] = np.nan
+        for array, as_it_was in kept:
+            assert (array == as_it_was).all()
+
     def test_outputs_outlive_everything(self, bridge):
         def made():
             G = glow()
@@ -180,6 +199,39 @@ class TestErrors:
 
         with pytest.raises(JuliaError, match="strange"), translation():
             bridge.seval('error("strange")')
+
+    def test_an_update_that_fails_changes_nothing(self, bridge):
+        """A gradient of another size, set behind our back on the seventh of the parameters."""
+        G = glow()
+        Z, _ = G.forward(batch())
+        G.backward(Z, Z)
+        bridge.seval("h -> (h.params[7].grad = zeros(Float32, 2, 2); nothing)")(G.model.handle)
+        before = G.state_dict()
+        for optimiser in (inv.Adam(0.1), inv.SGD(0.1)):
+            with pytest.raises(inv.JuliaError, match=re.escape(inv.get_params(G)[6].name)):
+                optimiser.update(G)
+        assert all((before[name] == value).all() for name, value in G.state_dict().items())
+
+    @pytest.mark.parametrize(
+        "use",
+        [
+            lambda G: inv.get_params(G)[0].data,
+            lambda G: setattr(inv.get_params(G)[0], "data", np.ones(3, np.float32)),
+            lambda G: G.astype(np.float64),
+            lambda G: inv.clear_grad(G),
+        ],
+    )
+    def test_whatever_is_asked_of_julia_raises_the_packages_errors(self, use, bridge, monkeypatch):
+        G = glow()
+        monkeypatch.setattr(G.model, "handle", bridge.seval("Ref(0)"))
+        with pytest.raises(inv.JuliaError):
+            use(G)
+
+    @pytest.mark.parametrize("sizes", [(2, 2**62, 1, 1), (2**62, 2, 1, 1), (2**31, 2**31, 1, 1), (2, 2, 1, 2**60)])
+    def test_sizes_that_no_memory_holds_are_refused(self, sizes):
+        """Julia would end the process."""
+        with pytest.raises(ValueError, match="more parameters than any memory holds"):
+            inv.NetworkGlow(*sizes, engine="julia")
 
     def test_a_network_is_usable_after_an_error(self):
         G = glow()
@@ -431,7 +483,7 @@ class TestFluxBlock:
 def test_engines_agree_on_any_glow(glow, seed):
     """Random shapes and options, parameters copied across by name; all that both engines compute."""
     options, shape = glow
-    if check.squeeze_on_a_line(options["squeezer"], options["ndims"], options["split_scales"]):
+    if limit("NetworkGlow", options):
         with pytest.raises(ValueError, match="2.3.1 cannot"):
             inv.NetworkGlow(**options, engine="julia")
         return

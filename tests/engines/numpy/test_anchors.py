@@ -92,8 +92,8 @@ def test_deep_networks(deep):
         assert error(deep, None) > 0.1
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert error(deep, "auto") < 1e-3
-        assert error(deep, 16) < 1e-3
+        assert error(deep, "auto") < 1e-2
+        assert error(deep, 16) < 1e-2
 
 
 def test_anchors_too_far_apart(deep):
@@ -171,11 +171,3 @@ def test_bad_values(value):
     with pytest.raises(ValueError, match='NetworkGlow: anchors must be a positive integer, "auto" or None, got'):
         G.anchors = value
     assert G.anchors == "auto"
-
-
-def test_parts_of_a_sequence():
-    parts = [inv.NetworkGlow(2, 8, 1, 2, engine="numpy", seed=seed) for seed in range(2)]
-    both = inv.Sequential(*parts)
-    assert both.anchors == "auto"
-    both.anchors = 4
-    assert [part.anchors for part in parts] == [4, 4]

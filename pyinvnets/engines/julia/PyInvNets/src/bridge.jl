@@ -73,14 +73,7 @@ function propagated(handle, arrays, mode, others...)
     return checked(() -> results(propagate(handle.net, Symbol(mode), arrays..., others...), arrays))
 end
 
-function checked(compute)
-    CHECKED[] = FAST[]
-    try
-        return compute()
-    finally
-        CHECKED[] = false
-    end
-end
+checked(compute) = FAST[] ? with(compute, CHECKED) : without(compute, CHECKED)
 
 # The arrays are the tangents of `inputs` inputs, the inputs, and the tangents of the parameters. Upstream's further
 # results are left out.
@@ -106,6 +99,10 @@ end
 
 upstream_version() = string(pkgversion(InvertibleNetworks))
 threads() = Threads.nthreads()
+
+# For Python to call by themselves: a function compiled by Julia would undo at its end what they do.
+safe_enter_address() = Int(cglobal(:jl_gc_safe_enter))
+safe_leave_address() = Int(cglobal(:jl_gc_safe_leave))
 
 propagate(net, mode, arguments...) = InvertibleNetworks._predefined_mode(net, mode, arguments...)
 
@@ -152,7 +149,12 @@ function clear_grads!(handle)
     end
 end
 
-convert_all!(handle, double) = convert_all!(handle.net, handle.params, double ? Float64 : Float32)
+# `flag` is the address at which Python keeps whether the numbers are doubles.
+function convert_all!(handle, double, flag)
+    convert_all!(handle.net, handle.params, double ? Float64 : Float32)
+    unsafe_store!(Ptr{Bool}(flag), double)
+    return nothing
+end
 
 # Upstream remembers the sizes of the last forward's latents; here they follow from the image size and the latent's
 # length, so that any batch size, and a network that was never forward, can be inverted.

@@ -1,8 +1,6 @@
 # Log-determinants by sample. Upstream takes the mean over the batch in each coupling layer and adds these up; while
 # `BY_SAMPLE` is on, the layers give the values of all samples, which add up in the same way.
 
-const BY_SAMPLE = Ref(false)
-
 struct BySample{V<:AbstractVector{Float64}}
     terms::V
 end
@@ -19,7 +17,7 @@ end
 
 for f in (:glow_logdet_forward, :coupling_logdet_forward)
     @eval function InvertibleNetworks.$f(S::AbstractArray)
-        return BY_SAMPLE[] ? by_sample(S) : invoke(InvertibleNetworks.$f, Tuple{Any}, S)
+        return is_on(BY_SAMPLE) ? by_sample(S) : invoke(InvertibleNetworks.$f, Tuple{Any}, S)
     end
 end
 
@@ -37,14 +35,9 @@ forward_by_sample_of(handle, arrays) = by_sample((X...) -> propagate(handle.net,
 forward_Y_by_sample_of(handle, arrays) = by_sample(Y -> forward_Y(handle.net, Y), arrays)
 
 function by_sample(forward, arrays)
-    BY_SAMPLE[] = true
-    try
-        all_results = checked(() -> forward(arrays...))
-        terms = values_of(last(all_results), first(arrays))
-        return results((all_results[1:(end-1)]..., terms), arrays)
-    finally
-        BY_SAMPLE[] = false
-    end
+    all_results = with(() -> checked(() -> forward(arrays...)), BY_SAMPLE)
+    terms = values_of(last(all_results), first(arrays))
+    return results((all_results[1:(end-1)]..., terms), arrays)
 end
 
 # The Y lane alone with its log-determinant. Upstream's `forward_Y` of a network has none, or a wrong one.

@@ -12,7 +12,7 @@ end
 
 function linked(link)
     return function (image::Array{T,N}) where {T,N}
-        value = PythonCall.pyconvert(Array{T}, link(image))
+        value = outside(() -> PythonCall.pyconvert(Array{T}, link(image)))
         size(value) == size(image) ||
             throw(ArgumentError("NetworkLoop: psi must keep the shape of its argument, $(size(image)), got shape $(size(value))"))
         return value
@@ -26,7 +26,7 @@ struct Operator
 end
 
 LinearAlgebra.adjoint(A::Operator) = Operator(A.multiply_adjoint, A.multiply)
-Base.:*(A::Operator, X::AbstractMatrix{T}) where {T} = PythonCall.pyconvert(Matrix{T}, A.multiply(X))
+Base.:*(A::Operator, X::AbstractMatrix{T}) where {T} = outside(() -> PythonCall.pyconvert(Matrix{T}, A.multiply(X)))
 
 # Upstream's backward overwrites the state that it is given, which is the caller's memory.
 function propagate(net::NetworkLoop, mode, arguments...)

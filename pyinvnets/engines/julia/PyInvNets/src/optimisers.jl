@@ -5,11 +5,19 @@
 without_gradient(handle, indices) = [handle.names[i] for i in indices if isnothing(handle.params[i].grad)]
 without_gradient(handle, ::Nothing) = without_gradient(handle, eachindex(handle.params))
 
-# Each of the parameters, with its number and its part of the vectors.
+# Each of the parameters, with its number and its part of the vectors. All are looked at before the first is updated.
 function slices(handle, indices)
+    foreach(i -> check_gradient(handle, i), something(indices, eachindex(handle.params)))
     stops = cumsum(prod.(handle.shapes))
     part(i) = (stops[i]-prod(handle.shapes[i])+1):stops[i]
     return ((i, handle.params[i], part(i)) for i in something(indices, eachindex(stops)))
+end
+
+function check_gradient(handle, i)
+    p, shape = handle.params[i], handle.shapes[i]
+    size(p.data) == size(p.grad) == shape && eltype(p.data) == eltype(p.grad) && return nothing
+    found = "$(summary(p.data)), and its gradient $(summary(p.grad))"
+    return error("$(handle.names[i]) has the shape $shape, but its value is a $found; call backward again, or load weights")
 end
 
 # Adam, and after it WeightDecay. `powers` is the address of a pair for each parameter: the decays to the power of the

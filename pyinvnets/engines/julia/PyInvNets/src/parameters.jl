@@ -55,13 +55,18 @@ assign(::Any, ::Nothing) = nothing
 assign(::Any, new::Array) = copy(new)
 assign(old::Array{T,N}, new::Array{T,N}) where {T,N} = size(old) == size(new) ? copyto!(old, new) : copy(new)
 
+# All are made before any takes the place of its old one.
 function convert_all!(net, params, ::Type{T}) where {T}
-    for p in params
-        InvertibleNetworks.convert_param!(T, p)
+    converted = [(as_type(T, p.data), as_type(T, p.grad)) for p in params]
+    for (p, (data, grad)) in zip(params, converted)
+        p.data, p.grad = data, grad
     end
     reattach!(identity, net)
     return nothing
 end
+
+as_type(::Type, ::Nothing) = nothing
+as_type(::Type{T}, values::AbstractArray) where {T} = convert(AbstractArray{T}, values)
 
 # A Flux model computes with its own arrays, which upstream does not convert: give it the parameters' arrays. What else
 # it holds is converted by `other`.

@@ -57,7 +57,8 @@ end
         example_update(example_glow(), apply("sample_banana", 6, 1.0, 4.0, 1)[1])
         example_update(example_glow(; split_scales=true), pixels)
         double = example_glow()
-        convert_all!(double, true)
+        flag = [false]
+        GC.@preserve flag convert_all!(double, true, Int(pointer(flag)))
         example_update(double, Float64.(pixels))
         example_arguments()
     end
@@ -66,7 +67,7 @@ end
 # How juliacall calls these functions, and shows their arrays to NumPy.
 for f in (adam!, apply, borrow_one, call, clear_grads!, convert_all!, create, data, describe, forward_by_sample, grad, momentum!,
     set_data!, set_grad!,
-    set_fast!, set_latent_sizes!, upstream_version, value, without_gradient)
+    net_of, safe_enter_address, safe_leave_address, set_fast!, set_latent_sizes!, upstream_version, value, without_gradient)
     precompile(PythonCall.JlWrap.pyjlany_call, (typeof(f), PythonCall.Py, PythonCall.Py))
 end
 for T in (Float32, Float64), N in 1:5

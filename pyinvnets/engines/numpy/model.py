@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, TypeVar
 
@@ -14,6 +15,7 @@ from ...arrays.quiet import quietly
 from ...arrays.spec import ArraySpec
 from ..threads import BlasThreads, in_threads, num_threads
 from .batches import Cutting, shares
+from .kernels.anchors import NO_STATES, NoStates, States, checksum, difference, probe
 from .kernels.layout import inward, outward
 from .kernels.multiscale import SampleBySample
 from .kernels.params import Gradients, Param, Store
@@ -91,6 +93,12 @@ class NumpyParameter:
             self._model.gradients.set(self._param, value.T)
 
 
+FIRST_SPACING = 8
+"""Between automatic anchors, until the drift says that they must be closer together."""
+
+DRIFT = 1e-2
+"""What a recomputed state may be off by, relative to its size, without a warning."""
+
 NOTHING: dict[str, Any] = {}
 
 
@@ -102,6 +110,17 @@ def _run(function: Callable[..., Any], arrays: tuple[Any, ...], given: dict[str,
     return tuple(outward(r) if isinstance(r, np.ndarray) else r for r in results)
 
 
+@dataclass(frozen=True)
+class Kept:
+    """What a `forward` kept: the states of each part of the batch, some of its input, and the checksum of the latents
+    and the parameters, by which its `backward` is known."""
+
+    states: list[States | NoStates]
+    parts: list[slice]
+    probe: np.ndarray
+    checksum: int
+
+
 class NumpyModel:
     """One network or layer on the NumPy engine."""
 
@@ -109,11 +128,24 @@ class NumpyModel:
 
     def __init__(self, layer) -> None:
         self.layer = layer
+        self._has_steps = getattr(layer, "has_steps", False)
+        self.anchors = "auto"
+        self._kept: Kept | None = None
         names, params = zip(*walk(self.layer), strict=True)
         # New parameters are drawn in 32 bits; those of a reversed network keep the type that they have.
         dtypes = [p.dtype for p in params if p.dtype is not None]
         self._store = Store(list(params), dtypes[0] if dtypes else np.dtype(np.float32))
         self.parameters = [(name, NumpyParameter(self, p)) for name, p in zip(names, params, strict=True)]
+
+    @property
+    def anchors(self) -> int | str | None:
+        """After how many steps `forward` keeps a state: a number, "auto", or `None` for none."""
+        return self._anchors
+
+    @anchors.setter
+    def anchors(self, value: int | str | None) -> None:
+        self._anchors, self._kept = value, None
+        self._spacing = value if isinstance(value, int) else FIRST_SPACING
 
     @property
     def gradients(self) -> Gradients:
@@ -156,7 +188,17 @@ class NumpyModel:
         )
 
     def forward(self, *arrays: Any) -> tuple[Any, ...]:
-        results = self._call("forward", arrays)
+        """Keep states for the `backward` that follows: it recognises what is returned here."""
+        parts, spacing = self._parts(arrays), self._spacing
+        self._kept = None
+        if self.anchors is None or not self._has_steps:
+            results = self._call("forward", arrays)
+            states: list[Any] = [NO_STATES] * len(parts)
+        else:
+            states = [States(spacing) for _ in parts]
+            results = self._in_parts("forward", arrays, parts, [{"states": own} for own in states])
+        if self._has_steps:
+            self._kept = Kept(states, parts, probe(arrays[0]), self._checksum(self._latents(results)))
         if not self._tracks(results):
             return results
         *others, logdets = results
@@ -166,7 +208,10 @@ class NumpyModel:
         return self._call("inverse", arrays)
 
     def backward(self, *arrays: Any) -> tuple[Any, ...]:
-        return self._backward(arrays, Pass(self.gradients, self._samples(arrays[0])))
+        try:
+            return self._backward(arrays, Pass(self.gradients, self._samples(arrays[0])))
+        finally:
+            self._kept = None
 
     def forward_Y(self, Y: np.ndarray) -> tuple[Any, ...]:
         return self._call("forward_Y", (Y,))
@@ -194,27 +239,63 @@ class NumpyModel:
         return self._backward(arrays, run), [gradients.get(p).T for p in self._store.params]
 
     def _backward(self, arrays: tuple[Any, ...], run: Pass) -> tuple[Any, ...]:
-        parts = self._parts(arrays)
-        if len(parts) == 1:
-            recomputes = hasattr(self.layer, "backward_from_input")
-            return self._call("backward_from_input" if recomputes else "backward", arrays, {"run": run})
-        each = [Gradients(self._store.params, self.dtype) for _ in parts]
-        results = self._in_parts("backward", arrays, parts, [{"run": replace(run, gradients=own)} for own in each])
-        run.gradients.set_sum(each)
+        kept = self._kept_of(arrays)
+        parts = kept.parts if kept else self._parts(arrays)
+        states = [own.again() for own in kept.states] if kept else [NO_STATES] * len(parts)
+        method = "backward_from_input" if hasattr(self.layer, "backward_from_input") else "backward"
+        alone = len(parts) == 1
+        each = [run.gradients] if alone else [Gradients(self._store.params, self.dtype) for _ in parts]
+        runs = [replace(run, gradients=own, states=of) for own, of in zip(each, states, strict=True)]
+        results = self._in_parts(method, arrays, parts, [{"run": own} for own in runs])
+        if not alone:
+            run.gradients.set_sum(each)
+        if kept:
+            recomputed = results[1] if len(results) < 4 else results[2]
+            self._judge(max(difference(probe(recomputed), kept.probe), *(own.drift for own in states)))
         return results
+
+    def _latents(self, results: tuple[Any, ...]) -> list[np.ndarray]:
+        count = len(results) - self._tracks(results) - self.layer.conditions
+        return list(results[:count])
+
+    def _kept_of(self, arrays: tuple[Any, ...]) -> Kept | None:
+        """What the last `forward` kept, if the latents and the parameters are those of then."""
+        kept = self._kept
+        if kept is None:
+            return None
+        count = (len(arrays) - self.layer.conditions) // 2
+        return kept if kept.checksum == self._checksum(list(arrays[count : 2 * count])) else None
+
+    def _checksum(self, latents: list[np.ndarray]) -> int:
+        return checksum([*latents, self._store.data])
+
+    def _judge(self, drift: float) -> None:
+        """Say that recomputed states were far off, and keep them closer together next time."""
+        if self.anchors == "auto" and drift > np.sqrt(np.finfo(self.dtype).eps):
+            self._spacing = max(1, self._spacing // 2)
+        if drift > DRIFT:
+            advice = {None: 'write G.anchors = "auto"', "auto": "the next states are kept closer together"}
+            warnings.warn(
+                f"{type(self.layer).__name__}.backward: a state recomputed from the output is off by {drift:.1g} of "
+                "its size, so that these gradients are not to be trusted; "
+                f"{advice.get(self.anchors, f'G.anchors = {self.anchors} is too many steps, write a smaller number')}",
+                RuntimeWarning,
+                stacklevel=2,
+            )
 
     def _call(self, method: str, arrays: tuple[Any, ...], given: dict[str, Any] = NOTHING) -> tuple[Any, ...]:
         parts = self._parts(arrays)
-        if len(parts) > 1:
-            return self._in_parts(method, arrays, parts, [given] * len(parts))
-        function = partial(_run, getattr(self.layer, method), arrays, given)
-        return with_blas_threads(num_threads() if self._is_large(arrays) else 1, function)
+        return self._in_parts(method, arrays, parts, [given] * len(parts))
 
     def _in_parts(
         self, method: str, arrays: tuple[Any, ...], parts: list[slice], given: list[dict[str, Any]]
     ) -> tuple[Any, ...]:
         """The batch in parts, each in a thread of its own."""
-        cutting, function = Cutting(self.layer, method), getattr(self.layer, method)
+        function = getattr(self.layer, method)
+        if len(parts) == 1:
+            threads = num_threads() if self._is_large(arrays) else 1
+            return with_blas_threads(threads, partial(_run, function, arrays, given[0]))
+        cutting = Cutting(self.layer, method)
         calls = [
             partial(_run, function, cutting.take(arrays, part), own) for part, own in zip(parts, given, strict=True)
         ]

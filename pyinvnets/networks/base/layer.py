@@ -16,6 +16,7 @@ from ...arrays.spec import DTYPES, ArraySpec
 from ...engines import get_engine
 from ...engines.protocol import Engine, Model
 from ...functions.squeezers import WaveletLayer
+from .anchors import Anchored
 from .declaration import ENGINE_ARGUMENTS, constructor_of, recording, takes
 from .initialisation import check_initialised_from
 from .parameters import Parameter, load_state
@@ -30,7 +31,7 @@ KINDS: dict[str, type[Layer]] = {}
 ON_THE_CPU = "upstream squeezes it by Wavelets.jl, which computes on the CPU; leave it there"
 
 
-class Layer:
+class Layer(Anchored):
     """A layer or network of InvertibleNetworks.jl on one engine. It need not be invertible.
 
     A subclass declares its constructor by an ordinary `__init__`, which ends with `self._create(...)`. One that names
@@ -176,10 +177,8 @@ class Layer:
         if self._uninitialised:
             with self._first_forward:  # Of two threads, one sets ActNorm by its batch, and the other finds it set.
                 self.parameters_changed()
-                if self._uninitialised:
-                    results = self._initialise(method, function, title, inputs)
-                else:
-                    results = function(*inputs)
+                first = self._uninitialised
+                results = self._initialise(method, function, title, inputs) if first else function(*inputs)
         else:
             results = function(*inputs)
         if method in ("forward", "forward_by_sample"):

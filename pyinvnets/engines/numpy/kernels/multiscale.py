@@ -57,6 +57,8 @@ class Unsqueezed:
 class SampleBySample:
     """What treats each sample alone, once its ActNorms are set, so that a batch can be computed in parts."""
 
+    has_steps = False
+    """Whether `forward` takes `states` to keep, and `backward` restores them."""
     conditions = 0
     """How many arrays beside the latents are no latents."""
 
@@ -125,14 +127,19 @@ class FlowSteps(Scales):
     """One lane, and at each scale `K` steps of an ActNorm `AN[i, j]` and a coupling layer `CL[i, j]`."""
 
     fields = ("AN", "CL")
+    has_steps = True
 
     def _inverse_scale(self, i, x):
         for j in range(self.K, 0, -1):
             x = self.AN[i, j].inverse(self.CL[i, j].inverse(x))
         return x, 0.0
 
+    def _step(self, i: int, j: int) -> int:
+        return (i - 1) * self.K + j
+
     def _backward_scale(self, run, i, dx, x):
         for j in range(self.K, 0, -1):
+            run.states.restore(self._step(i, j), x)
             dx, x = self.AN[i, j].backward(*self.CL[i, j].backward(dx, x, run=run), run)
         return dx, x, 0.0
 

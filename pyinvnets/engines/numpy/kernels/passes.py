@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from .anchors import NO_STATES, NoStates, States
 from .params import Gradients
 
 
@@ -16,9 +17,11 @@ class Pass:
         samples: the size of the batch, over which log-determinants are averaged.
         logdets: whether log-determinants have a part in the gradients, where a layer tracks them.
         sums_shared: whether all uses of a shared block have a part in its gradient; upstream keeps that of the last.
+        states: what `forward` kept of the states that are recomputed.
     """
 
     gradients: Gradients
     samples: int
     logdets: bool = True
     sums_shared: bool = False
+    states: States | NoStates = NO_STATES

@@ -17,8 +17,8 @@ def bare(results):
 
 
 class Reversible:
-    def forward(self, *arrays):
-        *results, term = self.forward_term(*arrays)
+    def forward(self, *arrays, **states):
+        *results, term = self.forward_term(*arrays, **states)
         return (*results, term) if self.logdet else bare(results)
 
     def inverse(self, *arrays):

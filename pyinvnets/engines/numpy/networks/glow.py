@@ -10,10 +10,12 @@ image generation with conditional invertible neural networks», https://arxiv.or
 from __future__ import annotations
 
 import math
+from functools import partial
 
 import numpy as np
 
 from ..kernels.activations import SigmoidLayer
+from ..kernels.anchors import NO_STATES
 from ..kernels.layout import split
 from ..kernels.multiscale import FlowSteps, SampleBySample, Unsqueezed, joined, part_shapes, parts_of
 from ..kernels.squeezers import ShuffleLayer
@@ -190,7 +192,7 @@ class NetworkGlow(FlowSteps):
     def _splits_after(self, i: int) -> bool:
         return self.split_scales and (i < self.L or self.L == 1)
 
-    def _forward_scale(self, i, x):
+    def _forward_scale(self, states, i, x):
         logdet = 0.0
         for j in range(1, self.K + 1):
             for layer in (self.AN[i, j], self.CL[i, j]):
@@ -199,10 +201,11 @@ class NetworkGlow(FlowSteps):
                     logdet += term
                 else:
                     x = layer.forward(x)
+            states.keep(self._step(i, j), x)
         return x, logdet
 
-    def forward(self, x):
-        z, logdet = self._down(self._forward_scale, x)
+    def forward(self, x, states=NO_STATES):
+        z, logdet = self._down(partial(self._forward_scale, states), x)
         return (z, logdet) if self.logdet else z
 
 
@@ -233,6 +236,7 @@ class NetworkConditionalGlow(SampleBySample):
 
     logdet = True
     conditions = 1
+    has_steps = True
 
     def __init__(
         self, rng, n_in, n_cond, n_hidden, L, K, split_scales=False, ndims=2, squeezer=None, **options
@@ -252,7 +256,7 @@ class NetworkConditionalGlow(SampleBySample):
 
     fields = ("AN", "AN_C", "CL")
 
-    def forward(self, x, c):
+    def forward(self, x, c, states=NO_STATES):
         shape = x.shape
         c = self.AN_C.forward(c)
         parts, logdet = [], 0.0
@@ -263,6 +267,7 @@ class NetworkConditionalGlow(SampleBySample):
                 x, term = self.AN[i, j].forward(x)
                 x, term_coupling = self.CL[i, j].forward(x, c)
                 logdet += term + term_coupling
+                states.keep((i - 1) * self.K + j, x)
             if self.split_scales and i < self.L:
                 x, z = split(x)
                 parts.append(z)
@@ -303,6 +308,7 @@ class NetworkConditionalGlow(SampleBySample):
             if self.split_scales and i < self.L:
                 dz, z = np.concatenate((dz, d_parts.pop())), np.concatenate((z, parts.pop()))
             for j in range(self.K, 0, -1):
+                run.states.restore((i - 1) * self.K + j, z)
                 dz, z, term = self.CL[i, j].backward(dz, z, c, run=run)
                 dz, z = self.AN[i, j].backward(dz, z, run)
                 dc += term

@@ -8,8 +8,11 @@ Neural Transport for Density Estimation and Bayesian Inference», https://arxiv.
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 
+from ..kernels.anchors import NO_STATES
 from ..kernels.layout import split
 from ..kernels.multiscale import FlowSteps, SampleBySample, Scales
 from ..kernels.reversible import Reversible
@@ -256,13 +259,22 @@ class Step:
         return self.AN_Y.inverse(self.CL.inverse_Y(y))
 
 
-def through(steps, mode, *lanes):
-    """The lanes after all steps, and the sum of their log-determinants."""
+def through(steps, mode, *lanes, states=NO_STATES, before=0):
+    """The lanes after all steps, and the sum of their log-determinants; `before` is how many steps came before."""
     logdet = 0.0
-    for step in steps:
+    for number, step in enumerate(steps, before + 1):
         *lanes, term = getattr(step, mode)(*lanes)
+        states.keep(number, *lanes)
         logdet += term
     return *lanes, logdet
+
+
+def back(steps, run, *lanes, before=0):
+    """The way back through all steps: gradients and states, in two lanes each."""
+    for number in range(len(steps), 0, -1):
+        run.states.restore(before + number, *lanes[2:])
+        lanes = steps[number - 1].backward(*lanes, run)
+    return lanes
 
 
 def chain(steps, mode, given, *lanes):
@@ -280,15 +292,16 @@ class NetworkConditionalHINT(ConditionalHINT, SampleBySample):
         self.logdet = logdet
 
     fields = ("AN_X", "AN_Y", "CL")
+    has_steps = True
 
-    def forward_term(self, x, y):
-        return through(self.steps, "forward_term", x, y)
+    def forward_term(self, x, y, states=NO_STATES):
+        return through(self.steps, "forward_term", x, y, states=states)
 
     def inverse_term(self, x, y):
         return through(self.steps[::-1], "inverse_term", x, y)
 
     def backward(self, dx, dy, x, y, run):
-        return chain(self.steps[::-1], "backward", (run,), dx, dy, x, y)
+        return back(self.steps, run, dx, dy, x, y)
 
     def backward_inv(self, dx, dy, x, y, run):
         return chain(self.steps, "backward_inv", (run,), dx, dy, x, y)
@@ -321,16 +334,23 @@ class NetworkMultiScaleConditionalHINT(ConditionalHINT, Scales):
         )
 
     fields = ("AN_X", "AN_Y", "CL")
+    has_steps = True
 
-    def forward_term(self, x, y):
-        return self._down(lambda i, *lanes: through(self.steps[i - 1], "forward_term", *lanes), x, y)
+    def forward_term(self, x, y, states=NO_STATES):
+        def step(i, *lanes):
+            return through(self.steps[i - 1], "forward_term", *lanes, states=states, before=self._before(i))
+
+        return self._down(step, x, y)
+
+    def _before(self, i: int) -> int:
+        return sum(map(len, self.steps[: i - 1]))
 
     def inverse_term(self, x, y):
         return self._up(lambda i, *lanes: through(self.steps[i - 1][::-1], "inverse_term", *lanes), x, y)
 
     def backward(self, dx, dy, x, y, run):
         return self._up(
-            lambda i, *lanes: (*chain(self.steps[i - 1][::-1], "backward", (run,), *lanes), 0.0), dx, dy, x, y
+            lambda i, *lanes: (*back(self.steps[i - 1], run, *lanes, before=self._before(i)), 0.0), dx, dy, x, y
         )[:-1]
 
     def backward_inv(self, dx, dy, x, y, run):
@@ -367,13 +387,14 @@ class NetworkMultiScaleHINT(FlowSteps):
             if self._splits_after(i):
                 n_in //= 2
 
-    def _forward_scale(self, i, x):
+    def _forward_scale(self, states, i, x):
         logdet = 0.0
         for j in range(1, self.K + 1):
             x, term = self.AN[i, j].forward(x)
             x, term_coupling = self.CL[i, j].forward(x)
             logdet += term + term_coupling
+            states.keep(self._step(i, j), x)
         return x, logdet
 
-    def forward(self, x):
-        return self._down(self._forward_scale, x)
+    def forward(self, x, states=NO_STATES):
+        return self._down(partial(self._forward_scale, states), x)

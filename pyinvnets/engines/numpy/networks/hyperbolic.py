@@ -10,6 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..kernels.activations import ReLUlayer
+from ..kernels.anchors import NO_STATES
 from ..kernels.convolution import geometry
 from ..kernels.layout import per_channel, samples_last, samples_second
 from ..kernels.multiscale import SampleBySample
@@ -105,10 +106,12 @@ class NetworkHyperbolic(SampleBySample):
             n_in = channels_after(n_in, action, ndims)
 
     fields = ("HL",)
+    has_steps = True
 
-    def forward(self, x_prev, x_curr):
-        for layer in self.HL:
+    def forward(self, x_prev, x_curr, states=NO_STATES):
+        for number, layer in enumerate(self.HL, 1):
             x_prev, x_curr = layer.forward(x_prev, x_curr)
+            states.keep(number, x_prev, x_curr)
         return x_prev, x_curr, 1.0
 
     def inverse(self, y_curr, y_new):
@@ -117,7 +120,9 @@ class NetworkHyperbolic(SampleBySample):
         return y_curr, y_new
 
     def backward(self, d_curr, d_new, y_curr, y_new, run):
-        for layer in reversed(self.HL):
+        for number in range(len(self.HL), 0, -1):
+            run.states.restore(number, y_curr, y_new)
+            layer = self.HL[number - 1]
             d_curr, d_new, y_curr, y_new = layer.backward(d_curr, d_new, y_curr, y_new, run)
         return d_curr, d_new, y_curr, y_new
 

@@ -53,4 +53,5 @@ def install(project: Path, script: str) -> None:
     (project / "Manifest.toml").write_text(f'julia_version = "{VERSION}"\n\n' + "\n".join(entries))
 
 
-main(sys.argv[1:])
+if __name__ == "__main__":  # pytest looks for doctests here too
+    main(sys.argv[1:])

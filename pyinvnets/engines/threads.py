@@ -68,6 +68,23 @@ _before: list[int] = []
 """The libraries' threads before the first of the limits."""
 
 
+def _alone(function: Callable[..., None], *arguments: int) -> None:
+    """Call what one thread at a time may do.
+
+    It takes microseconds. So a lock that is held for a second is that of a call which an interrupt ended before it
+    could let go, and a new one takes its place: without that, all other threads would wait for good.
+    """
+    global _lock
+    lock = _lock
+    if not lock.acquire(timeout=1.0):
+        lock = _lock = threading.RLock()
+        lock.acquire()
+    try:
+        function(*arguments)
+    finally:
+        lock.release()
+
+
 class BlasThreads:
     """A limit of the library's threads, in the whole process, from `begin` to `end`.
 
@@ -76,20 +93,24 @@ class BlasThreads:
 
     def begin(self, n: int) -> None:
         default = _default()  # Before the limit: it asks the libraries.
-        with _lock:
-            if not _before:
-                _before[:] = [library.get_num_threads() for library in _libraries()]
-            _limits.add(self)
-            for library in _libraries():
-                library.set_num_threads(min(n, default) if _chosen is None else n)
+        _alone(self._begin, min(n, default) if _chosen is None else n)
+
+    def _begin(self, n: int) -> None:
+        if not _before:
+            _before[:] = [library.get_num_threads() for library in _libraries()]
+        _limits.add(self)
+        for library in _libraries():
+            library.set_num_threads(n)
 
     def end(self) -> None:
-        with _lock:
-            _limits.discard(self)
-            if not _limits and _before:
-                for library, n in zip(_libraries(), _before, strict=True):
-                    library.set_num_threads(n)
-                _before.clear()
+        _alone(self._end)
+
+    def _end(self) -> None:
+        _limits.discard(self)
+        if not _limits and _before:
+            for library, n in zip(_libraries(), _before, strict=True):
+                library.set_num_threads(n)
+            _before.clear()
 
 
 def in_threads(calls: Sequence[Callable[[], T]]) -> list[T]:

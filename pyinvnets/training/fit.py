@@ -6,13 +6,13 @@ import math
 import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ..arrays.scalars import as_python, is_integer, is_real
 from ..networks.base.layer import Layer
+from ..storage.files import check_writable
 from .checkpoints import read_checkpoint
 from .data import BATCH_SIZE, training_data
 from .history import History
@@ -88,6 +88,7 @@ def fit(
             memory-mapped array or an iterable such a sample is found when its batch is read, and after the first update
             it ends training as an objective that is not finite does.
         FileNotFoundError: no file to resume from, or no folder for the checkpoint.
+        OSError: the checkpoint cannot be written.
         RuntimeError: there is no GPU.
 
     >>> import pyinvnets as inv
@@ -162,8 +163,8 @@ def _check_numbers(epochs: Any, batch_size: Any, patience: Any, clip_norm: Any, 
 def _check_places(callback: Any, checkpoint: Any, device: Any) -> None:
     if callback is not None and not callable(callback):
         raise TypeError(f"fit: callback must be a function of the network and the history, got {callback!r}")
-    if checkpoint is not None and not Path(checkpoint).absolute().parent.is_dir():
-        raise FileNotFoundError(f"fit: there is no folder for the checkpoint {checkpoint}")
+    if checkpoint is not None:
+        check_writable(checkpoint)
     if device not in (None, "cpu", "gpu"):
         raise ValueError(f'fit: device must be "cpu", "gpu" or None, got {device!r}')
 

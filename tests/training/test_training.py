@@ -406,7 +406,7 @@ class TestInput:
         ({"device": "cuda"}, ValueError, 'device must be "cpu", "gpu" or None, got \'cuda\''),
         ({"device": "gpu"}, ValueError, "only networks of the Julia engine run on a GPU"),
         ({"callback": 3}, TypeError, "callback must be a function"),
-        ({"checkpoint": "/nowhere/at/all"}, FileNotFoundError, "no folder for the checkpoint"),
+        ({"checkpoint": "/nowhere/at/all"}, FileNotFoundError, "there is no folder /nowhere/at to write all to"),
         ({"condition": gaussian()}, ValueError, "NetworkGlow takes X alone"),
         ({"X": gaussian().astype(int)}, TypeError, "X must be float32.*got int64"),
         ({"noise": "foo"}, ValueError, "noise must be a finite number, zero or more, got 'foo'"),

@@ -137,3 +137,12 @@ def test_an_error_in_a_thread_is_raised():
 def test_bad_number(n):
     with pytest.raises(ValueError, match="set_num_threads: n must be a positive integer or None, got"):
         inv.set_num_threads(n)
+
+
+def test_a_lock_that_an_interrupted_call_left_behind_stops_no_other_thread():
+    threads._lock.acquire()
+    G, X = inv.NetworkGlow(2, 4, 1, 1, engine="numpy", seed=1), inv.sample_banana(20, seed=1, engine="numpy")
+    worker = threading.Thread(target=G.forward, args=(X,), daemon=True)
+    worker.start()
+    worker.join(timeout=30)
+    assert not worker.is_alive() and G.initialised

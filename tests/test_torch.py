@@ -456,15 +456,16 @@ class TestModule:
 
 
 class TestTraining:
-    @pytest.mark.parametrize(("dtype", "bound"), [(torch.float64, 1e-11), (torch.float32, 1e-3)])
-    def test_tutorial_follows_our_adam(self, engine, dtype, bound):
-        """The first 100 updates, parameter by parameter; differences of rounding grow exponentially."""
+    @pytest.mark.parametrize(("dtype", "updates", "bound"), [(torch.float64, 100, 1e-11), (torch.float32, 10, 1e-4)])
+    def test_tutorial_follows_our_adam(self, engine, dtype, updates, bound):
+        """The first updates, parameter by parameter; differences of rounding grow exponentially, at the kinks of ReLUs
+        to a hundredth within 70 updates in 32 bits."""
         ours, theirs = (inv.NetworkGlow(2, 16, 1, 10, engine=engine, seed=1) for _ in range(2))
         flow = FlowModule(theirs).to(dtype)
         ours.astype(theirs.dtype)
         opt = inv.Adam(9e-4)
         optimiser = torch.optim.Adam(flow.parameters(), 9e-4)
-        for x in banana(15_000).to(dtype).split(150):
+        for x in banana(150 * updates).to(dtype).split(150):
             X = x.numpy().T
             Z, _ = ours.forward(X)
             ours.backward(Z / 150, Z)

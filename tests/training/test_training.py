@@ -623,7 +623,7 @@ class TestOptimisersInJulia:
                 inv.clear_grad(network)
                 network.backward(Z / 20, Z)
             opt.update(G)
-            theirs(H.model.model)
+            theirs(H.model.handle)
             assert same(G.state_dict(), H.state_dict())
 
 

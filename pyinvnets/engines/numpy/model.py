@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
@@ -10,6 +9,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from ..._warnings import warn
 from ...arrays.checks import checked
 from ...arrays.quiet import quietly
 from ...arrays.spec import ArraySpec
@@ -275,12 +275,11 @@ class NumpyModel:
             self._spacing = max(1, self._spacing // 2)
         if drift > DRIFT:
             advice = {None: 'write G.anchors = "auto"', "auto": "the next states are kept closer together"}
-            warnings.warn(
+            warn(
                 f"{type(self.layer).__name__}.backward: a state recomputed from the output is off by {drift:.1g} of "
                 "its size, so that these gradients are not to be trusted; "
                 f"{advice.get(self.anchors, f'G.anchors = {self.anchors} is too many steps, write a smaller number')}",
                 RuntimeWarning,
-                stacklevel=2,
             )
 
     def _call(self, method: str, arrays: tuple[Any, ...], given: dict[str, Any] = NOTHING) -> tuple[Any, ...]:

@@ -13,12 +13,20 @@ from .networks.base.parameters import get_params
 from .networks.base.summary import Summary
 from .networks.base.wrapper import Wrapper
 from .networks.glow import NetworkConditionalGlow, NetworkGlow
+from .networks.spline import NetworkConditionalSpline, NetworkSpline
 from .training.fit import fit
 from .training.history import History
 
 
+_NETWORKS: dict[str, tuple[type[Layer], type[Layer]]] = {
+    "affine": (NetworkGlow, NetworkConditionalGlow),
+    "spline": (NetworkSpline, NetworkConditionalSpline),
+}
+"""Without and with a condition."""
+
+
 class VectorFlow(Wrapper):
-    """A normalising flow on rows: GLOW on images of one pixel.
+    """A normalising flow on rows: GLOW, or a neural spline flow, on images of one pixel.
 
     Arrays: data and latents `(n_samples, n_features)`, condition `(n_samples, n_cond)`, of the network's dtype. They
     are not copied where they are C-contiguous.
@@ -28,12 +36,14 @@ class VectorFlow(Wrapper):
         n_cond: number of features of the condition; 0 for a flow without one.
         n_hidden: number of hidden features of the residual blocks.
         K: number of flow steps.
-        activation: of the coupling layers' scale.
+        coupling: `"affine"`, or `"spline"` for splines, which fit several modes and sharp edges better; see
+            `NetworkSpline`.
+        activation: of the affine coupling layers' scale, by default `Sigmoid2Layer()`.
         engine: `"julia"`, `"numpy"` or `"auto"`; see `use_engine`.
         seed: seed of the initial weights.
 
     Attributes:
-        network: the `NetworkGlow`, with a condition the `NetworkConditionalGlow`. `inv.save`, `inv.get_params` and
+        network: the `NetworkGlow` or `NetworkSpline`, with a condition the conditional one. `inv.save`, `inv.get_params` and
             their like take the flow itself, and `inv.load` gives it back.
 
     Raises:
@@ -56,7 +66,8 @@ class VectorFlow(Wrapper):
         n_cond: int = 0,
         n_hidden: int = 32,
         K: int = 8,
-        activation: ActivationFunction = Sigmoid2Layer(),
+        coupling: str = "affine",
+        activation: ActivationFunction | None = None,
         engine: str | None = None,
         seed: int | None = None,
     ) -> None:
@@ -66,11 +77,18 @@ class VectorFlow(Wrapper):
                 "others say. Give the data a second feature, such as standard normal noise"
             )
         # A kernel of three would be eight ninths padding.
-        options = {"k1": 1, "p1": 0, "activation": activation, "engine": engine, "seed": seed}
+        options: dict[str, Any] = {"k1": 1, "p1": 0, "engine": engine, "seed": seed}
+        if coupling == "affine":
+            options["activation"] = Sigmoid2Layer() if activation is None else activation
+        elif coupling != "spline":
+            raise ValueError(f'VectorFlow: coupling must be "affine" or "spline", got {coupling!r}')
+        elif activation is not None:
+            raise ValueError(f'VectorFlow: activation is for coupling="affine", got {activation!r} with "spline"')
+        plain, conditional = _NETWORKS[coupling]
         if n_cond:
-            self.network = NetworkConditionalGlow(n_features, n_cond, n_hidden, 1, K, **options)
+            self.network = conditional(n_features, n_cond, n_hidden, 1, K, **options)
         else:
-            self.network = NetworkGlow(n_features, n_hidden, 1, K, **options)
+            self.network = plain(n_features, n_hidden, 1, K, **options)
         _spread(self.network, seed)
 
     @classmethod
@@ -251,8 +269,9 @@ class VectorFlow(Wrapper):
 
 
 def _spread(network: Layer, seed: int | None) -> None:
-    """Initial weights for few features. A block ends in a ReLU: of one feature and no bias half of its outputs would
-    be zero on a whole half-line, many of them for good. All are made positive, with kinks here and there."""
+    """Initial weights for few features. The block of an affine coupling ends in a ReLU: of one feature and no bias half
+    of its outputs would be zero on a whole half-line, many of them for good. All are made positive, with kinks here and
+    there. That of a spline coupling gives zeros at first, and needs the kinks only."""
     rng = np.random.default_rng(seed)
     for p in get_params(network):
         if p.name.endswith(".RB.W3"):

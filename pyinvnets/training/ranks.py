@@ -168,7 +168,8 @@ class Ranks(Alone):
 
     def initialise(self, objective: Objective, network: Layer, batch: Batch) -> None:
         if any(p.data is None for p in get_params(network)):
-            objective.evaluate(network, tuple(network.place(array) for array in self.together(batch)))
+            whole: Any = map(network.place, self.together(batch))
+            objective.evaluate(network, tuple(whole))
             self._copy_of_first(network)
 
     def together(self, batch: Batch) -> Batch:

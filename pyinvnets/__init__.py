@@ -154,10 +154,11 @@ __all__ = [
     "wavelet_unsqueeze",
 ]
 
-_NEEDS = {"plotting": "matplotlib", "sklearn": "sklearn", "torch": "torch"}
+_NEEDS = {"diagnostics": "numpy", "plotting": "matplotlib", "sklearn": "sklearn", "torch": "torch"}
 """The modules that are imported when they are first asked for, and what each cannot do without."""
 
 if TYPE_CHECKING:
+    from . import diagnostics as diagnostics
     from . import plotting as plotting
     from . import sklearn as sklearn
     from . import torch as torch

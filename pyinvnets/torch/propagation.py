@@ -59,7 +59,7 @@ class Propagation(torch.autograd.Function):
         """`tensors` are the `count` inputs and then the parameters."""
         signature, inputs, parameters = network.signature, tensors[:count], tensors[count:]
         arrays = tuple(map(array, inputs))
-        if signature.no_density is None:
+        if signature.no_logdet is None:
             *results, logdet = network.forward_by_sample(*arrays)
             logdets = (torch.from_numpy(logdet).to(inputs[0].dtype),)
         else:

@@ -14,7 +14,7 @@ def limit(kind: str, arguments: dict[str, Any]) -> str | None:
         return "its sizes multiply up to more parameters than any memory holds; write smaller ones"
     if kind == "Reversed":
         reversed_kind = arguments["network"].kind
-        cannot = f"reverse {reversed_kind}" if reversed_kind == "NetworkMultiScaleConditionalHINT" else None
+        cannot = None if reversed_kind in _REVERSIBLE else f"reverse {reversed_kind}"
     else:
         unable = _LIMITS.get(kind, lambda arguments: None)(arguments)
         cannot = unable and f"do {unable}"
@@ -63,6 +63,8 @@ def _squeeze_on_a_line(arguments: dict[str, Any]) -> str | None:
 def _on_a_line(arguments: dict[str, Any]) -> str | None:
     return "ndims=1" if arguments["ndims"] == 1 else None
 
+
+_REVERSIBLE = {"ActNorm", "CouplingLayerBasic", "CouplingLayerHINT", "ConditionalLayerHINT", "NetworkConditionalHINT"}
 
 _LIMITS = {
     "CouplingLayerHINT": _deep_hint,

@@ -25,7 +25,8 @@ class Signature:
         keeps_volume: whether the log-determinant is zero, whatever `forward` returns for it.
         invertible: whether there is an inverse.
         density_given: whether the first input has a density given the second, by `log_prob_given` and `sample_given`.
-        no_density: why `log_prob` cannot be computed; `None` where it can.
+        no_logdet: why the log-determinant is not known; `None` where it is.
+        no_samples: why the data is not sample after sample; `None` where it is, as in all networks but reversed ones.
         no_jacobian: why there is no derivative along a direction; `None` where there is one.
         no_gpu: why the network cannot be on a GPU; `None` where it can, on an engine that has GPUs.
     """
@@ -40,7 +41,8 @@ class Signature:
     keeps_volume: bool = False
     invertible: bool = True
     density_given: bool = False
-    no_density: str | None = None
+    no_logdet: str | None = None
+    no_samples: str | None = None
     no_jacobian: str | None = None
     no_gpu: str | None = None
 
@@ -53,6 +55,11 @@ class Signature:
     def latent(self) -> ArraySpec:
         """The first latent."""
         return next(iter(self.latents.values()))
+
+    @property
+    def no_density(self) -> str | None:
+        """Why `log_prob` cannot be computed; `None` where it can."""
+        return self.no_logdet or self.no_samples
 
     @property
     def flat(self) -> bool:

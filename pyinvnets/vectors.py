@@ -17,7 +17,6 @@ from .networks.spline import NetworkConditionalSpline, NetworkSpline
 from .training.fit import fit
 from .training.history import History
 
-
 _NETWORKS: dict[str, tuple[type[Layer], type[Layer]]] = {
     "affine": (NetworkGlow, NetworkConditionalGlow),
     "spline": (NetworkSpline, NetworkConditionalSpline),
@@ -43,8 +42,8 @@ class VectorFlow(Wrapper):
         seed: seed of the initial weights.
 
     Attributes:
-        network: the `NetworkGlow` or `NetworkSpline`, with a condition the conditional one. `inv.save`, `inv.get_params` and
-            their like take the flow itself, and `inv.load` gives it back.
+        network: the `NetworkGlow` or `NetworkSpline`, with a condition the conditional one. `inv.save`,
+            `inv.get_params` and their like take the flow itself, and `inv.load` gives it back.
 
     Raises:
         TypeError, ValueError: unfit arguments.

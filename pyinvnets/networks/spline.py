@@ -16,6 +16,8 @@ from .base.summary import Shape, Step, scale_steps
 from .conv1x1 import Conv1x1
 from .residual import ResidualBlock
 
+ON_THE_CPU = "its splines are computed on the CPU; leave it there"
+
 
 class CouplingLayerSpline(Flow):
     """A spline coupling layer: a 1x1 convolution, then each element of half of the channels through a monotonic
@@ -47,6 +49,7 @@ class CouplingLayerSpline(Flow):
     """
 
     upstream = "none"
+    _no_gpu = ON_THE_CPU
 
     def __init__(
         self,
@@ -116,6 +119,7 @@ class NetworkSpline(Flow):
     """
 
     upstream = "none"
+    _no_gpu = ON_THE_CPU
 
     def __init__(
         self,
@@ -197,6 +201,7 @@ class NetworkConditionalSpline(ConditionalFlow):
     """
 
     upstream = "none"
+    _no_gpu = ON_THE_CPU
 
     def __init__(
         self,

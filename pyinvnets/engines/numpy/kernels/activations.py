@@ -99,7 +99,7 @@ class GaLUlayer:
         return dx1 * gate + self.sigmoid.backward(dx2, gate) * x1
 
 
-class Unbent:
+class Identity:
     """No activation."""
 
     def forward(self, x):

@@ -104,7 +104,7 @@ class Splines:
         return point.y + (x - inside), point
 
     def inverse(self, y: np.ndarray, logits: np.ndarray) -> tuple[np.ndarray, Point]:
-        """The `x` with these values: the root of a quadratic equation, by that of its formulas which cancels nothing."""
+        """The `x` with these values: the root of a quadratic equation, by that of its formulas that cancels nothing."""
         inside = np.minimum(np.maximum(y, -self.bound), self.bound)
         bins = self._bins(inside, logits, axis=1)
         before, behind = bins.ratios
@@ -115,9 +115,7 @@ class Splines:
         point = Point(bins, np.minimum(done, 1))
         return point.x + (y - inside), point
 
-    def gradient(
-        self, x: np.ndarray, dy: np.ndarray, d_log: float, point: Point
-    ) -> tuple[np.ndarray, np.ndarray]:
+    def gradient(self, x: np.ndarray, dy: np.ndarray, d_log: float, point: Point) -> tuple[np.ndarray, np.ndarray]:
         """The gradients of `x` and of the logits, from those of the values, `dy`, and of the slopes' logarithms."""
         bins, done = point.bins, point.ways[1]
         over = point.product / point.denominator
@@ -179,7 +177,7 @@ class Splines:
         gradient[:n] = 0
         gradient.reshape(-1)[places + _steps(m, 0, 1)] = d_slopes * -np.expm1(-bins.softplus)
         # A part moves the knots behind it, its own bin's last one among them; in all they are as much as ever.
-        matrix, offsets = _to_knots(n, self.bound, gradient.dtype)
+        _, offsets = _to_knots(n, self.bound, gradient.dtype)
         shared = bins.corners - offsets.take(bins.index + _steps(1, 0, 1))
         summands = np.zeros((2, n + 2, m), gradient.dtype)
         summands.reshape(-1)[places + _steps(m, 0, 1, n + 2, n + 3)] = d_corners.reshape(4, m)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..kernels.activations import Unbent
+from ..kernels.activations import Identity
 from ..kernels.layout import split
 from ..kernels.reversible import Reversible
 from ..kernels.splines import Splines
@@ -45,7 +45,7 @@ class CouplingLayerSpline(Reversible):
         self.splines = Splines(n_bins, bound)
         self.C = Conv1x1(rng, n_in, freeze=freeze_conv)
         n_out = changed * self.splines.n_logits
-        self.RB = ResidualBlock(rng, n_in - changed + n_cond, n_hidden, n_out=n_out, ending=Unbent(), **kernels)
+        self.RB = ResidualBlock(rng, n_in - changed + n_cond, n_hidden, n_out=n_out, ending=Identity(), **kernels)
         self.RB.W3.data[...] = 0  # Then all splines are the identity.
         self.logdet = logdet
 

@@ -9,6 +9,7 @@ import Flux, PythonCall
 
 include("modes.jl")
 include("fast.jl")
+include("spline.jl")
 include("values.jl")
 include("parameters.jl")
 include("loop.jl")

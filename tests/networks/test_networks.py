@@ -243,6 +243,16 @@ class TestReverse:
         R.astype(np.float64)
         assert G.dtype == np.float64 and equal_states(G, R)
 
+    @pytest.mark.parametrize("n_cond", [0, 2])
+    def test_rows(self, n_cond, engine):
+        rng = np.random.default_rng(1)
+        X, *C = (rng.standard_normal((9, n), np.float32) for n in (3, n_cond) if n)
+        flow = inv.VectorFlow(3, n_cond=n_cond, K=2, engine=engine, seed=1)
+        Z, lgdet = flow.forward(X, *C)
+        back, lgdet_back = inv.reverse(flow).forward(Z, *C)
+        assert_close(back, X, 1e-4, "rows of the reversed flow")
+        assert lgdet_back == pytest.approx(-lgdet, abs=1e-4)
+
     def test_data_of_several_scales(self, engine):
         """Latents that hold part after part have derivatives, but are not samples."""
         for name in ("NetworkGlow, split", "NetworkConditionalGlow, split"):

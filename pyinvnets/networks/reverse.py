@@ -9,7 +9,7 @@ import copy as copying
 import math
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any, overload
+from typing import Any
 
 from ..arrays.latents import Array, resized
 from ..engines import get_engine
@@ -22,7 +22,7 @@ from .base.pair import PairFlow
 from .base.shapes import ParameterShape, of_part
 from .base.signature import Signature
 from .base.summary import Shape, Step
-from .base.wrapper import W, Wrapper
+from .base.wrapper import Wrapper
 
 
 class _Reversed(Layer):
@@ -119,11 +119,7 @@ def _model(network: Layer) -> Model:
     return engine.reversed(network.model)
 
 
-@overload
-def reverse(network: Layer, *, copy: bool = True) -> Layer: ...
-@overload
-def reverse(network: W, *, copy: bool = True) -> W: ...
-def reverse(network: Layer | Wrapper, *, copy: bool = True) -> Layer | Wrapper:
+def reverse(network: Layer, *, copy: bool = True) -> Layer:
     """A network or layer that runs the other way: its `forward` is the original's `inverse` with the log-determinant
     of that, where the original tracks it, and its `backward` is the gradient of that. So the samples of a flow have
     gradients, and a flow can be fitted to a density that is known up to a constant, or an image be sought in its
@@ -136,8 +132,8 @@ def reverse(network: Layer | Wrapper, *, copy: bool = True) -> Layer | Wrapper:
     what comes out there has zero mean and unit variance; the condition's own ActNorm by the condition, as ever.
 
     Args:
-        network: any network or layer that is invertible, composites included, but `NetworkLoop`; a reversed one, which
-            gives one like the original; or a `VectorFlow`.
+        network: any network or layer that is invertible, composites included, but `NetworkLoop`; or a reversed one,
+            which gives one like the original.
         copy: whether the reversed network has parameters of its own. Otherwise it shares the original's: gradients and
             steps of an optimiser on the one are on the other.
 
@@ -156,7 +152,10 @@ def reverse(network: Layer | Wrapper, *, copy: bool = True) -> Layer | Wrapper:
     >>> dZ, Z_again = R.backward(X / 100, X)
     """
     if isinstance(network, Wrapper):
-        return type(network).of(reverse(network.network, copy=copy))
+        raise TypeError(
+            f"reverse: {type(network).__name__} is more than its network; write inv.reverse(flow.network), or take "
+            "samples and their log-densities from sample_and_log_prob"
+        )
     if copy and network.on_gpu:
         raise ValueError("reverse: a copy is made on the CPU; write inv.reverse(G.cpu()).gpu()")
     if isinstance(network, _Reversed):

@@ -193,9 +193,9 @@ function backward_inv_step(ΔX, ΔY, X, Y, norm_x, norm_y, layer)
 end
 
 # Those of a scale, or of all the network, each a tuple of layers.
-layers_of(net::Union{NetworkGlow,NetworkMultiScaleHINT}, i) = zip(net.AN[i, :], net.CL[i, :])
-layers_of(net::NetworkConditionalHINT) = zip(net.AN_X, net.AN_Y, net.CL)
-layers_of(net::NetworkMultiScaleConditionalHINT, i) = zip(net.AN_X[i, :], net.AN_Y[i, :], net.CL[i, :])
+steps(net::Union{NetworkGlow,NetworkMultiScaleHINT}, i) = zip(net.AN[i, :], net.CL[i, :])
+steps(net::NetworkConditionalHINT) = zip(net.AN_X, net.AN_Y, net.CL)
+steps(net::NetworkMultiScaleConditionalHINT, i) = zip(net.AN_X[i, :], net.AN_Y[i, :], net.CL[i, :])
 
 function inverse_steps(steps, lanes...)
     total = 0
@@ -213,7 +213,7 @@ function backward_inv_steps(steps, arrays...)
     return arrays
 end
 
-inverse_term(Zx, Zy, net::NetworkConditionalHINT) = inverse_steps(layers_of(net), Zx, Zy)
+inverse_term(Zx, Zy, net::NetworkConditionalHINT) = inverse_steps(steps(net), Zx, Zy)
 
 function inverse_term(Y_curr, Y_new, net::NetworkHyperbolic)
     return inverse(Y_curr, Y_new, net)..., 0
@@ -242,11 +242,11 @@ parts(net::NetworkGlow, latent) = InvertibleNetworks.split_states(latent, net.Z_
 parts(net::NetworkMultiScaleConditionalHINT, latent) = InvertibleNetworks.split_states(latent, net.XY_dims)
 
 function inverse_term(latent, net::Union{NetworkGlow,NetworkMultiScaleHINT})
-    return up((i, X) -> inverse_steps(layers_of(net, i), X), net, latent)
+    return up((i, X) -> inverse_steps(steps(net, i), X), net, latent)
 end
 
 function inverse_term(Zx, Zy, net::NetworkMultiScaleConditionalHINT)
-    return up((i, lanes...) -> inverse_steps(layers_of(net, i), lanes...), net, Zx, Zy)
+    return up((i, lanes...) -> inverse_steps(steps(net, i), lanes...), net, Zx, Zy)
 end
 
 function up(step, net::Scales, lanes...)
@@ -265,14 +265,14 @@ function up(step, net::Scales, lanes...)
 end
 
 function backward_inv(ΔX, X, net::Union{NetworkGlow,NetworkMultiScaleHINT})
-    return down((i, arrays...) -> backward_inv_steps(layers_of(net, i), arrays...), net, ΔX, X)
+    return down((i, arrays...) -> backward_inv_steps(steps(net, i), arrays...), net, ΔX, X)
 end
 
 # Upstream has one for arguments of any type, which fails.
 function backward_inv(
     ΔX::AbstractArray, ΔY::AbstractArray, X::AbstractArray, Y::AbstractArray, net::NetworkMultiScaleConditionalHINT
 )
-    return down((i, arrays...) -> backward_inv_steps(layers_of(net, i), arrays...), net, ΔX, ΔY, X, Y)
+    return down((i, arrays...) -> backward_inv_steps(steps(net, i), arrays...), net, ΔX, ΔY, X, Y)
 end
 
 function down(step, net::Scales, lanes...)

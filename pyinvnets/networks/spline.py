@@ -187,8 +187,8 @@ class NetworkConditionalSpline(ConditionalFlow):
         n_bins: number of bins of each spline, 2 to 500.
         bound: the splines change what is between `-bound` and `bound`; outside they are the identity.
         freeze_conv: whether the 1x1 convolutions are not trained.
-        split_scales: see `NetworkConditionalGlow`. Each spatial size must then be a multiple of `2**L`. With `L=1` it is
-            for the NumPy engine only.
+        split_scales: see `NetworkConditionalGlow`. Each spatial size must then be a multiple of `2**L`. With `L=1` it
+            is for the NumPy engine only.
         k1, p1, s1, k2, p2, s2: kernels, paddings, strides of the blocks; see `ResidualBlock`.
         ndims: number of spatial axes, 1 to 3.
         squeezer: `ShuffleLayer()`, `WaveletLayer()` or `HaarLayer()`.

@@ -11,12 +11,10 @@ import pyinvnets as inv
 from helpers.comparison import assert_close
 from pyinvnets.validation.cases import CASES, Run, as_tuple
 
+SPLINES = "CouplingLayerSpline", "NetworkSpline", "NetworkConditionalSpline"
 ON_THE_CPU = (
     "NetworkLoop",
-    "NetworkMultiScaleHINT",
-    "CouplingLayerSpline",
-    "NetworkSpline",
-    "NetworkConditionalSpline",
+    *(f"{way}{name}" for name in ("NetworkMultiScaleHINT", *SPLINES) for way in ("", "reverse(")),
 )
 """Networks that cannot be on a GPU."""
 BOUND = 1e-9

@@ -16,6 +16,7 @@ from .engines.threads import set_num_threads
 from .functions import (
     ExpClampLayer,
     GaLUlayer,
+    GaussianMixture,
     Haar_squeeze,
     HaarLayer,
     LeakyReLUlayer,
@@ -23,6 +24,7 @@ from .functions import (
     ShuffleLayer,
     Sigmoid2Layer,
     SigmoidLayer,
+    StudentT,
     WaveletLayer,
     grad_log_likelihood,
     grad_mse,
@@ -93,6 +95,7 @@ __all__ = [
     "ExponentialDecay",
     "FluxBlock",
     "GaLUlayer",
+    "GaussianMixture",
     "HaarLayer",
     "Haar_squeeze",
     "History",
@@ -114,6 +117,7 @@ __all__ = [
     "ShuffleLayer",
     "Sigmoid2Layer",
     "SigmoidLayer",
+    "StudentT",
     "SummarizedNet",
     "VectorFlow",
     "WaveletLayer",
@@ -148,10 +152,11 @@ __all__ = [
     "wavelet_unsqueeze",
 ]
 
-_NEEDS = {"plotting": "matplotlib", "sklearn": "sklearn", "torch": "torch"}
+_NEEDS = {"diagnostics": "numpy", "plotting": "matplotlib", "sklearn": "sklearn", "torch": "torch"}
 """The modules that are imported when they are first asked for, and what each cannot do without."""
 
 if TYPE_CHECKING:
+    from . import diagnostics as diagnostics
     from . import plotting as plotting
     from . import sklearn as sklearn
     from . import torch as torch

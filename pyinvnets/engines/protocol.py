@@ -85,4 +85,10 @@ class Engine(Protocol):
         """The reason why this engine cannot make a network of this kind with these arguments; `None` if it can."""
 
     def create(self, kind: str, positional: tuple[Any, ...], keywords: dict[str, Any], seed: int | None) -> Model: ...
+
+    def reversed(self, model: Model) -> Model:
+        """A model that runs the other way and shares the parameters, with their names: its `forward` is the inverse,
+        with the log-determinant of it, and its `backward` the gradient of that. A condition is always as the given
+        model's `forward` takes it, and is not returned."""
+
     def call(self, function: str, *args: Any) -> Any: ...

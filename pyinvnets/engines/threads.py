@@ -132,11 +132,8 @@ class Crowd:
     _TRIALS = 0.05
     """The share of the time that trials may take."""
 
-    _LONGEST = 60.0
-    """Seconds from one trial to the next."""
-
     def __init__(self) -> None:
-        self._until = self._pause = 0.0
+        self._until = 0.0
 
     @property
     def present(self) -> bool:
@@ -144,11 +141,8 @@ class Crowd:
 
     def judge(self, seconds: float, of_processors: float) -> None:
         """Learn from how long threads took, and how long processors worked for them."""
-        if of_processors >= seconds:
-            self._pause = 0.0
-            return
-        self._pause = min(max(seconds / self._TRIALS, 2 * self._pause), self._LONGEST)
-        self._until = time.monotonic() + self._pause
+        if of_processors < seconds:
+            self._until = time.monotonic() + seconds / self._TRIALS
 
 
 CROWD = Crowd()

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from ..arrays.cuda_interface import to_numpy
 from ..arrays.latents import Array
-from ..arrays.spec import ArraySpec
 from ..engines import get_engine
+from .base.composite import CompositeModel
 from .base.conditional import ConditionalFlow
 from .base.flow import Flow
 from .base.layer import Layer
@@ -20,102 +19,6 @@ from .base.shapes import ParameterShape, of_part, within
 from .base.summary import Shape, Step, checked_steps
 from .flux import FluxBlock
 from .residual import ResidualBlock
-
-
-class CompositeModel:
-    """Several networks of one engine behind the protocol of one."""
-
-    def __init__(self, parts: dict[str, Layer]) -> None:
-        self.parts = parts
-        self.parameters = [
-            (f"{name}.{inner}", stored) for name, part in parts.items() for inner, stored in part.model.parameters
-        ]
-
-    @property
-    def _last(self) -> Layer:
-        return list(self.parts.values())[-1]
-
-    @property
-    def dtype(self) -> np.dtype:
-        return self._last.dtype
-
-    @property
-    def spatial(self) -> tuple[int, ...] | None:
-        return self._last.model.spatial
-
-    @spatial.setter
-    def spatial(self, value: tuple[int, ...] | None) -> None:
-        self._last.model.spatial = value
-
-    @property
-    def on_gpu(self) -> bool:
-        return self._last.on_gpu
-
-    def accept(self, name: str, array: Any, spec: ArraySpec, title: str) -> Array:
-        return self._last.model.accept(name, array, spec, title)
-
-    def place(self, array: Array) -> Array:
-        return self._last.place(array)
-
-    def move(self, to_gpu: bool, title: str) -> None:
-        for part in self.parts.values():
-            part.model.move(to_gpu, title)
-
-    def astype(self, dtype: np.dtype) -> None:
-        before, kept = self.dtype, [(stored, _copy(stored.data), _copy(stored.grad)) for _, stored in self.parameters]
-        try:
-            for part in self.parts.values():
-                part.astype(dtype)
-        except BaseException:  # Parts of several types would be of no use.
-            for part in self.parts.values():
-                part.astype(before)
-            for stored, data, grad in kept:
-                stored.data, stored.grad = data, grad
-            raise
-
-    def clear_grad(self) -> None:
-        for part in self.parts.values():
-            part.model.clear_grad()
-
-    def _shares(self, indices: list[int] | None) -> Iterator[tuple[str, Layer, list[int] | None]]:
-        """Each part with those of the indices that belong to it."""
-        start = 0
-        for name, part in self.parts.items():
-            count = len(part.model.parameters)
-            if indices is None:
-                yield name, part, None
-            else:
-                own = [i - start for i in indices if start <= i < start + count]
-                if own:
-                    yield name, part, own
-            start += count
-
-    def without_gradient(self, indices: list[int] | None) -> list[str]:
-        return [
-            f"{name}.{inner}" for name, part, own in self._shares(indices) for inner in part.model.without_gradient(own)
-        ]
-
-    def gradient_vector(self) -> None:
-        """Each part has its own."""
-        return None
-
-    def optimiser_state(self, rule: str) -> dict[str, np.ndarray]:
-        return {
-            f"{name}.{key}": array
-            for name, part in self.parts.items()
-            for key, array in part.model.optimiser_state(rule).items()
-        }
-
-    def update(self, rule: str, state: dict[str, np.ndarray], indices: list[int] | None, *numbers: float) -> None:
-        for name, part, own in self._shares(indices):
-            start = f"{name}."
-            of_part = {key.removeprefix(start): array for key, array in state.items() if key.startswith(start)}
-            part.model.update(rule, of_part, own, *numbers)
-            state.update({f"{start}{key}": array for key, array in of_part.items()})
-
-
-def _copy(array: Array | None) -> np.ndarray | None:
-    return None if array is None else to_numpy(array).copy(order="F")
 
 
 class _Composite(Layer):
@@ -146,11 +49,20 @@ def _first_reason(reasons: Iterator[tuple[Layer, str | None]]) -> str | None:
 
 
 class SequentialModel(CompositeModel):
-    """The parts of a `Sequential`, each of which takes what the one before it gives."""
+    """The parts of a `Sequential`, each of which takes what the one before it gives; `backwards` from the last on."""
+
+    def __init__(self, parts: dict[str, Layer], backwards: bool = False) -> None:
+        super().__init__(parts)
+        self._backwards = backwards
+        self._in_turn = [*parts.values()][:: -1 if backwards else 1]
+
+    def reversed(self, reverse: Callable[[Layer], Layer]) -> SequentialModel:
+        parts = {name: reverse(part) for name, part in self.parts.items()}
+        return SequentialModel(parts, not self._backwards)
 
     def forward(self, X: Array) -> tuple[Any, ...]:
         logdets = []
-        for part in self.parts.values():
+        for part in self._in_turn:
             results = part.forward(X)
             X, *logdet = results if isinstance(results, tuple) else (results,)
             logdets += logdet
@@ -158,19 +70,19 @@ class SequentialModel(CompositeModel):
 
     def forward_by_sample(self, X: Array) -> tuple[Any, ...]:
         logdets: Any = 0.0
-        for part in self.parts.values():
+        for part in self._in_turn:
             X, own = part.forward_by_sample(X)
             logdets = logdets + own
         return X, logdets
 
     def inverse(self, Y: Array) -> tuple[Array]:
-        for part in reversed(self.parts.values()):
+        for part in self._in_turn[::-1]:
             X = part.inverse(Y)
             Y = X[0] if isinstance(X, tuple) else X  # A reversed network gives its log-determinant too.
         return (Y,)
 
     def backward(self, dY: Array, Y: Array) -> tuple[Array, Array]:
-        for part in reversed(self.parts.values()):
+        for part in self._in_turn[::-1]:
             dY, Y = part.backward(dY, Y)
         return dY, Y
 
@@ -231,7 +143,8 @@ class Sequential(_Composite, Flow):
             logdet=any(layer.signature.logdet for layer in layers),
             splits=last.splits,
             images=last.images,
-            no_density=_first_reason((layer, layer.signature.no_density) for layer in layers),
+            no_logdet=_first_reason((layer, layer.signature.no_logdet) for layer in layers),
+            data_splits=first.data_splits,
             no_jacobian=_first_reason((layer, layer.signature.no_jacobian) for layer in layers),
             no_gpu=_first_reason((layer, layer.signature.no_gpu) for layer in layers),
         )
@@ -279,6 +192,10 @@ class SummarizedModel(CompositeModel):
     def _last(self) -> Layer:
         return self._cond_net
 
+    def reversed(self, reverse: Callable[[Layer], Layer]) -> ReversedSummarizedModel:
+        blocks = {name: part for name, part in self.parts.items() if name != "cond_net"}
+        return ReversedSummarizedModel(reverse(self._cond_net), blocks)
+
     def states(self, Y: Array) -> list[Array]:
         """The input of each block, and the summary."""
         states = [Y]
@@ -295,12 +212,30 @@ class SummarizedModel(CompositeModel):
     def inverse(self, Z: Array, C: Array) -> tuple[Array]:
         return (self._cond_net.inverse(Z, C),)
 
-    def backward(self, dZ: Array, Z: Array, C: Array, Y: Array) -> tuple[Array, Array, Array]:
-        dX, X, dY = self._cond_net.backward(dZ, Z, C)
-        inputs = self.states(Y)[:-1]
-        for block, state in zip(reversed(self._blocks), reversed(inputs), strict=True):
-            dY = block.backward(dY, state)
-        return dX, X, dY
+    def backward(self, *arrays: Array) -> tuple[Array, Array, Array]:
+        """Of a gradient, a latent, the condition as `forward` returned it, and what is summarised."""
+        *of_network, Y = arrays
+        dX, X, dC = self._cond_net.backward(*of_network)
+        return dX, X, self._back(dC, self.states(Y))
+
+    def _back(self, delta: Array, states: list[Array]) -> Array:
+        """The gradient of what is summarised, from that of the summary."""
+        for block, state in zip(reversed(self._blocks), reversed(states[:-1]), strict=True):
+            delta = block.backward(delta, state)
+        return delta
+
+
+class ReversedSummarizedModel(SummarizedModel):
+    """The same with the reversed conditional network, to which the condition is always the summary."""
+
+    def inverse(self, X: Array, Y: Array) -> tuple[Array]:
+        return super().inverse(X, self.states(Y)[-1])
+
+    def backward(self, *arrays: Array) -> tuple[Array, Array, Array]:
+        dX, X, Y = arrays
+        states = self.states(Y)
+        dZ, Z, dC = self._cond_net.backward(dX, X, states[-1])
+        return dZ, Z, self._back(dC, states)
 
 
 class SummarizedNet(_Composite, ConditionalFlow):
@@ -358,7 +293,7 @@ class SummarizedNet(_Composite, ConditionalFlow):
             splits=of_network.splits,
             condition=blocks[0].signature.data,
             latent_condition=of_network.latent_condition,
-            no_density=of_network.no_density,
+            no_logdet=of_network.no_logdet,
             no_gpu=_first_reason((part, part.signature.no_gpu) for part in (cond_net, *blocks)),
         )
         model = SummarizedModel(cond_net, dict(zip(names, blocks, strict=True)))

@@ -5,54 +5,33 @@ Source: InvertibleNetworks.jl, src/utils/neuralnet.jl (`reverse`).
 
 from __future__ import annotations
 
+import copy as copying
 import math
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
-from ..arrays.latents import resized
+from ..arrays.latents import Array, resized
 from ..engines import get_engine
-from .actnorm import ActNorm
+from ..engines.protocol import Model
+from .base.composite import CompositeModel
+from .base.conditional import ConditionalFlow
 from .base.flow import Flow
 from .base.layer import Layer
 from .base.pair import PairFlow
 from .base.shapes import ParameterShape, of_part
+from .base.signature import Signature
 from .base.summary import Shape, Step
-from .coupling import CouplingLayerBasic
-from .hint import ConditionalLayerHINT, CouplingLayerHINT, NetworkConditionalHINT, NetworkMultiScaleConditionalHINT
-
-REVERSIBLE = (
-    ActNorm,
-    CouplingLayerBasic,
-    CouplingLayerHINT,
-    ConditionalLayerHINT,
-    NetworkConditionalHINT,
-    NetworkMultiScaleConditionalHINT,
-)
-"""Those whose inverse has a gradient in upstream."""
+from .base.wrapper import Wrapper
 
 
 class _Reversed(Layer):
     upstream = "src/utils/neuralnet.jl"
 
     def __init__(self, network: Layer) -> None:
-        original = network.signature
-        flat = "its data is a flat vector" if original.latent.vector else None
-        signature = replace(
-            original,
-            inputs=dict(zip(original.inputs, original.latents.values(), strict=True)),
-            latents=dict(zip(original.latents, original.inputs.values(), strict=True)),
-            images=original.data if original.latent.vector else original.latent,
-            density_given=False,
-            no_density=original.no_density or flat,
-            no_jacobian="upstream has no derivative of a reversed network",
-        )
-        engine = get_engine(network.engine)
-        reason = engine.supports("Reversed", {"network": network})
-        if reason:
-            raise ValueError(f"reverse: {reason}")
-        self._adopt(engine, engine.create("Reversed", (network,), {}, None), signature)
-        self.astype(network.dtype)
+        self._adopt(get_engine(network.engine), _model(network), _signature(network.signature))
+        if network.spatial is not None and self.signature.flat:
+            self.spatial = network.spatial
 
     @staticmethod
     def shapes(network: Any) -> Iterator[ParameterShape]:
@@ -70,8 +49,9 @@ class _Reversed(Layer):
         original, opposite = self.arguments["network"], {"split": "join", "join": "split"}
         channels = original.signature.data.channels
         if self.signature.data.vector:
-            samples = shape[0] // (math.prod(self.spatial) * channels)
-            data = (*self.spatial, channels, samples)
+            images = self.signature.images.channels
+            samples = shape[0] // (math.prod(self.spatial) * images)
+            data = (*resized(self.spatial, images, channels), channels, samples)
         else:
             data = (*resized(shape[:-2], shape[-2], channels), channels, shape[-1])
         steps = original.steps(data)
@@ -90,31 +70,101 @@ class ReversedPairFlow(_Reversed, PairFlow):
     """A reversed network with two inputs; see `reverse`."""
 
 
-def reverse(network: Layer) -> Layer:
-    """A copy of a network or layer that runs the other way: its `forward` is the original's `inverse`, with the
-    log-determinant where the original tracks it, and its `backward` is the gradient of that.
+class ReversedConditionalFlow(_Reversed, ConditionalFlow):
+    """A reversed network with a condition; see `reverse`.
 
-    An ActNorm that was not initialised is set by the first `forward` of the reversed network, so that what comes out
-    there has zero mean and unit variance. To reverse a reversed network gives one like the original.
+    The condition is always as the original's `forward` takes it, and `forward` does not return it: `forward(Z, C)`
+    gives `(X, lgdet)`, `inverse(X, C)` gives `Z`, and `backward(dX, X, C)` gives `(dZ, Z, dC)`.
+    """
+
+    returns_condition = False
+
+    @property
+    def condition_has_datas_size(self) -> bool:  # type: ignore[override]
+        return self.arguments["network"].condition_has_datas_size
+
+    def input_shapes(self, shape: Shape) -> dict[str, Shape | None]:
+        return self.arguments["network"].input_shapes(shape)
+
+    def _samples(
+        self, title: str, n: int, C: Array, each: bool, seed: int | None, batch_size: int | None
+    ) -> tuple[Array, Array]:
+        if self.signature.no_samples:
+            raise ValueError(f"{title}: {self.signature.no_samples}")
+        return super()._samples(title, n, C, each, seed, batch_size)
+
+
+def _signature(original: Signature) -> Signature:
+    return replace(
+        original,
+        inputs=dict(zip(original.inputs, original.latents.values(), strict=True)),
+        latents=dict(zip(original.latents, original.inputs.values(), strict=True)),
+        images=original.images if original.flat else original.latent,
+        latent_condition=original.condition,
+        splits=original.data_splits,
+        data_splits=original.splits,
+        density_given=False,
+        no_jacobian="there is no derivative of a reversed network along a direction",
+    )
+
+
+def _model(network: Layer) -> Model:
+    """One that shares the network's parameters."""
+    if isinstance(network.model, CompositeModel):
+        return network.model.reversed(lambda part: reverse(part, copy=False))
+    engine = get_engine(network.engine)
+    reason = engine.supports("Reversed", {"network": network})
+    if reason:
+        raise ValueError(f"reverse: {reason}")
+    return engine.reversed(network.model)
+
+
+def reverse(network: Layer, *, copy: bool = True) -> Layer:
+    """A network or layer that runs the other way: its `forward` is the original's `inverse` with the log-determinant
+    of that, where the original tracks it, and its `backward` is the gradient of that. So the samples of a flow have
+    gradients, and a flow can be fitted to a density that is known up to a constant, or an image be sought in its
+    latent. The states are recomputed, so that memory does not grow with depth.
+
+    With a condition, `forward(Z, C)` takes the condition as the original's `forward` does and gives `(X, lgdet)`;
+    `inverse(X, C)` and `backward(dX, X, C)`, which gives `(dZ, Z, dC)`, take it so too.
+
+    An ActNorm that was not initialised is set by the first `forward` of the reversed network, each in its turn, so that
+    what comes out there has zero mean and unit variance; the condition's own ActNorm by the condition, as ever.
 
     Args:
-        network: an `ActNorm`, `CouplingLayerBasic`, `CouplingLayerHINT`, `ConditionalLayerHINT`,
-            `NetworkConditionalHINT` or `NetworkMultiScaleConditionalHINT` (this one on the NumPy engine only), or a
-            reversed one.
+        network: any network or layer that is invertible, composites included, but `NetworkLoop`; or a reversed one,
+            which gives one like the original.
+        copy: whether the reversed network has parameters of its own. Otherwise it shares the original's: gradients and
+            steps of an optimiser on the one are on the other.
 
     Raises:
-        TypeError: upstream has no gradient for the inverse of this network.
+        TypeError: the network is not invertible, or takes an operator.
+        ValueError: the network is on a GPU, and should be copied; or its engine cannot run it the other way.
+
+    Source: upstream for `ActNorm`, `CouplingLayerBasic`, `CouplingLayerHINT`, `ConditionalLayerHINT` and
+    `NetworkConditionalHINT`; for all others the derivatives are this package's own.
+
+    >>> import pyinvnets as inv
+    >>> G = inv.NetworkGlow(2, 16, 1, 4, engine="numpy", seed=1)
+    >>> R = inv.reverse(G)
+    >>> Z = np.random.default_rng(1).standard_normal((1, 1, 2, 100), dtype=np.float32)
+    >>> X, lgdet = R.forward(Z)
+    >>> dZ, Z_again = R.backward(X / 100, X)
     """
-    if network.on_gpu:
-        raise ValueError("reverse: it is made on the CPU; write inv.reverse(G.cpu()).gpu()")
+    if isinstance(network, Wrapper):
+        raise TypeError(
+            f"reverse: {type(network).__name__} is more than its network; write inv.reverse(flow.network), or take "
+            "samples and their log-densities from sample_and_log_prob"
+        )
+    if copy and network.on_gpu:
+        raise ValueError("reverse: a copy is made on the CPU; write inv.reverse(G.cpu()).gpu()")
     if isinstance(network, _Reversed):
         original = network.arguments["network"]
-        copy = original.make(original.arguments, network.engine).astype(network.dtype)
-        copy.load_state_dict(network.state_dict())
-        return copy
-    if not isinstance(network, REVERSIBLE):
-        raise TypeError(
-            f"reverse: upstream has no gradient for the inverse of {type(network).__name__}; expected one of "
-            f"{', '.join(kind.__name__ for kind in REVERSIBLE)}. Its inverse itself is .inverse(Y)"
-        )
-    return (ReversedPairFlow if isinstance(network, PairFlow) else ReversedFlow)(network)
+        return copying.deepcopy(original) if copy else original
+    kind = next((kind for base, kind in KINDS.items() if isinstance(network, base)), None)
+    if kind is None or not network.signature.invertible:
+        raise TypeError(f"reverse: expected an invertible network or layer over arrays alone, got {network!r}")
+    return kind(copying.deepcopy(network) if copy else network)
+
+
+KINDS = {Flow: ReversedFlow, PairFlow: ReversedPairFlow, ConditionalFlow: ReversedConditionalFlow}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import mmap
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -60,6 +61,25 @@ def is_mapped(array: Any) -> bool:
     return isinstance(array, mmap.mmap)
 
 
+@dataclass(frozen=True)
+class Portion:
+    """What this process takes of a batch: all of it, where it is alone.
+
+    Attributes:
+        own: the arrays.
+        share: where their samples are in the batch.
+        samples: how many the batch has.
+    """
+
+    own: Batch
+    share: slice
+    samples: int
+
+
+Share = Callable[[int], slice]
+"""From the number of samples in a batch to those of them that are this process's."""
+
+
 class Samples:
     """Some samples of arrays that have them on their last axis, in the network's dtype.
 
@@ -68,17 +88,21 @@ class Samples:
         chosen: the samples' indices.
         batch_size: the last batch of an epoch may be smaller.
         dtype: of the batches.
+        share: which samples of a batch are read.
     """
 
-    def __init__(self, arrays: Mapping[str, np.ndarray], chosen: np.ndarray, batch_size: int, dtype: np.dtype) -> None:
+    def __init__(
+        self, arrays: Mapping[str, np.ndarray], chosen: np.ndarray, batch_size: int, dtype: np.dtype, share: Share
+    ) -> None:
         self._arrays, self._chosen, self._batch_size, self._dtype = arrays, chosen, batch_size, dtype
+        self._share = share
         self._unseen = any(map(is_mapped, arrays.values()))
 
     def __len__(self) -> int:
         """The number of batches."""
         return -(-len(self._chosen) // self._batch_size)
 
-    def shuffled(self, rng: np.random.Generator) -> Iterator[Batch]:
+    def shuffled(self, rng: np.random.Generator) -> Iterator[Portion]:
         """The batches of an epoch.
 
         Raises:
@@ -86,14 +110,16 @@ class Samples:
         """
         return self._batches(rng.permutation(self._chosen))
 
-    def in_order(self) -> Iterator[Batch]:
+    def in_order(self) -> Iterator[Portion]:
         """All samples, as they are in the arrays; raises as `shuffled`."""
         return self._batches(self._chosen)
 
-    def _batches(self, order: np.ndarray) -> Iterator[Batch]:
+    def _batches(self, order: np.ndarray) -> Iterator[Portion]:
         for first in range(0, len(order), self._batch_size):
             # A batch has no order, and a disk is read faster forwards.
-            yield self._read(np.sort(order[first : first + self._batch_size]))
+            numbers = np.sort(order[first : first + self._batch_size])
+            share = self._share(len(numbers))
+            yield Portion(self._read(numbers[share]), share, len(numbers))
 
     def _read(self, numbers: np.ndarray) -> Batch:
         batch = tuple(cast(array, self._dtype) for array in read(tuple(self._arrays.values()), numbers))
@@ -138,17 +164,21 @@ class Stream:
     Args:
         batches: of arrays, or of tuples of arrays.
         checked: gives a batch back, or raises an error.
+        share: which samples of a batch are trained on.
     """
 
-    def __init__(self, batches: Iterable[Any], checked: Callable[[Batch], Batch]) -> None:
-        self._batches, self._checked = batches, checked
+    def __init__(self, batches: Iterable[Any], checked: Callable[[Batch], Batch], share: Share) -> None:
+        self._batches, self._checked, self._share = batches, checked, share
 
-    def shuffled(self, rng: np.random.Generator) -> Iterator[Batch]:
+    def shuffled(self, rng: np.random.Generator) -> Iterator[Portion]:
         """In the iterable's own order: what is not there yet cannot be shuffled."""
         empty = True
         for batch in self._batches:
             empty = False
-            yield self._checked(tuple(batch) if isinstance(batch, (tuple, list)) else (batch,))
+            whole = self._checked(tuple(batch) if isinstance(batch, (tuple, list)) else (batch,))
+            samples = whole[0].shape[-1]
+            share = self._share(samples)
+            yield Portion(tuple(array[..., share] for array in whole), share, samples)
         if empty:
             raise ValueError("fit: X gave no batches in this epoch; expected an iterable that starts anew each time")
 

@@ -12,7 +12,7 @@ import numpy as np
 from ..arrays.scalars import is_real
 from ..arrays.spec import ArraySpec
 from ..networks.base.layer import Layer
-from .batches import Batch, Samples, Stream, cast, check_finite, chunks, is_mapped, read
+from .batches import Batch, Samples, Share, Stream, cast, check_finite, chunks, is_mapped, read
 
 BATCH_SIZE = 128
 """Where none is given."""
@@ -49,31 +49,33 @@ def training_data(
     batch_size: int | None,
     validation: Any,
     rng: np.random.Generator,
+    share: Share,
 ) -> Data:
     """The batches to train on, and the samples that are held out, from `fit`'s arguments.
 
     Args:
         inputs: what a batch holds.
         rng: for the split.
+        share: which samples of a batch are this process's.
 
     Raises:
         TypeError, ValueError: arguments that do not fit the network or each other, or a value that is not finite in an
             array in memory.
     """
     if isinstance(X, np.ndarray):
-        return _of_arrays(G, inputs, X, condition, batch_size or BATCH_SIZE, validation, rng)
+        return _of_arrays(G, inputs, X, condition, batch_size or BATCH_SIZE, validation, rng, share)
     if not isinstance(X, Iterable):
         raise TypeError(f"fit: X must be a NumPy array or an iterable of batches, got {type(X).__name__}")
     if condition is not None:
         raise ValueError("fit: where X is an iterable, its batches are tuples (X, condition)")
     if iter(X) is X and epochs > 1:
         raise ValueError("fit: X is an iterator, which lasts for one epoch; give a list, or an object with __iter__")
-    stream = _stream(G, inputs, X)
+    stream = _stream(G, inputs, X, share)
     if is_real(validation):
         _check_part(validation)
         return Data(stream, None)
     held_out = _held_out_arrays(G, inputs, validation)
-    samples = _whole(held_out, batch_size or next(iter(held_out.values())).shape[-1], G.dtype)
+    samples = _whole(held_out, batch_size or next(iter(held_out.values())).shape[-1], G.dtype, share)
     return Data(stream, samples)
 
 
@@ -85,19 +87,20 @@ def _of_arrays(
     batch_size: int,
     validation: Any,
     rng: np.random.Generator,
+    share: Share,
 ) -> Data:
     arrays = _checked_samples(G, inputs, X, condition)
     held_out = {}
     if is_real(validation):
-        samples, of_validation = _split(arrays, batch_size, _check_part(validation), G.dtype, rng)
+        samples, of_validation = _split(arrays, batch_size, _check_part(validation), G.dtype, rng, share)
     else:
         held_out = _held_out_arrays(G, inputs, validation)
-        samples, of_validation = (_whole(each, batch_size, G.dtype) for each in (arrays, held_out))
+        samples, of_validation = (_whole(each, batch_size, G.dtype, share) for each in (arrays, held_out))
     mark = _fingerprint([*arrays.values(), *held_out.values()], G.dtype)
     return Data(samples, of_validation, X.shape[-1], mark)
 
 
-def _stream(G: Layer, inputs: dict[str, ArraySpec], batches: Iterable[Any]) -> Stream:
+def _stream(G: Layer, inputs: dict[str, ArraySpec], batches: Iterable[Any], share: Share) -> Stream:
     def checked(batch: Batch) -> Batch:
         if len(batch) != len(inputs):
             raise ValueError(f"fit: a batch must be of {', '.join(inputs)}, got {len(batch)} array(s)")
@@ -111,7 +114,7 @@ def _stream(G: Layer, inputs: dict[str, ArraySpec], batches: Iterable[Any]) -> S
                 check_finite(f"fit: {name} of a batch", array)
         return placed
 
-    return Stream(batches, checked)
+    return Stream(batches, checked, share)
 
 
 def _checked_samples(G: Layer, inputs: dict[str, ArraySpec], X: Any, condition: Any) -> Arrays:
@@ -145,17 +148,18 @@ def _check_part(validation: float) -> float:
 
 
 def _split(
-    arrays: Arrays, batch_size: int, part: float, dtype: np.dtype, rng: np.random.Generator
+    arrays: Arrays, batch_size: int, part: float, dtype: np.dtype, rng: np.random.Generator, share: Share
 ) -> tuple[Samples, Samples | None]:
     n = arrays["X"].shape[-1]
     if not part:
-        return _whole(arrays, batch_size, dtype), None
+        return _whole(arrays, batch_size, dtype, share), None
     count = max(1, round(n * part))
     if count >= n:
         raise ValueError(f"fit: validation={part} of {n} sample(s) leaves none to train on; give validation=0")
     order = rng.permutation(n)
     held_out, others = np.sort(order[:count]), np.sort(order[count:])
-    return Samples(arrays, others, batch_size, dtype), Samples(arrays, held_out, batch_size, dtype)
+    of_training, of_validation = (Samples(arrays, some, batch_size, dtype, share) for some in (others, held_out))
+    return of_training, of_validation
 
 
 def _held_out_arrays(G: Layer, inputs: dict[str, ArraySpec], validation: Any) -> Arrays:
@@ -165,8 +169,8 @@ def _held_out_arrays(G: Layer, inputs: dict[str, ArraySpec], validation: Any) ->
     return _checked_samples(G, inputs, *arrays, *[None] * (2 - len(arrays)))
 
 
-def _whole(arrays: Arrays, batch_size: int, dtype: np.dtype) -> Samples:
-    return Samples(arrays, np.arange(arrays["X"].shape[-1]), batch_size, dtype)
+def _whole(arrays: Arrays, batch_size: int, dtype: np.dtype, share: Share) -> Samples:
+    return Samples(arrays, np.arange(arrays["X"].shape[-1]), batch_size, dtype, share)
 
 
 def _fingerprint(arrays: Iterable[np.ndarray], dtype: np.dtype) -> str:

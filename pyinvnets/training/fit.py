@@ -20,6 +20,7 @@ from .history import History
 from .loop import _Course, _Training
 from .losses import MaximumLikelihood, Objective
 from .optimisers import Adam, Optimiser
+from .ranks import ranks_of
 
 Batches = Iterable[np.ndarray | tuple[np.ndarray, np.ndarray]]
 
@@ -44,6 +45,7 @@ def fit(
     checkpoint: str | os.PathLike | None = None,
     resume: str | os.PathLike | None = None,
     device: str | None = None,
+    comm: Any = None,
 ) -> History:
     """Train a network in place, by maximum likelihood where no other objective is given.
 
@@ -80,6 +82,10 @@ def fit(
         resume: a file that `checkpoint` wrote. With the same arguments training goes on as if it had never stopped;
             `epochs`, `patience` and `callback` may differ. Other samples are refused; of many, only some are compared.
         device: `"gpu"` or `"cpu"`: where to move the network first, as its methods `gpu` and `cpu` do.
+        comm: a communicator of mpi4py, such as `MPI.COMM_WORLD`, of whose ranks each trains on its share of every
+            batch. All call `fit` with the same arguments, samples included, and end with the same weights, which do not
+            depend on how many there are; they begin with those of rank 0, which alone writes the checkpoint, calls the
+            callback and shows the bar. What ends training on one of them ends it on all.
 
     Returns:
         The history.
@@ -99,45 +105,49 @@ def fit(
     >>> len(history.objective), history.validation[1] < history.validation[0]
     (18, True)
     """
-    epochs, batch_size, patience, clip_norm, noise, seed, validation = map(
-        as_python, (epochs, batch_size, patience, clip_norm, noise, seed, validation)
-    )
-    _check_network(G)
-    _check_objective(objective)
-    inputs = objective.inputs(G)
-    _check_numbers(epochs, batch_size, patience, clip_norm, noise, seed)
-    learning_rate = _schedule(learning_rate)
-    optimiser = _optimiser(optimizer, learning_rate)
-    _check_places(callback, checkpoint, device)
-    before = None if resume is None else read_checkpoint(resume)
-    if seed is None:
-        seed = before.settings["seed"] if before else np.random.SeedSequence().entropy
-    rng = np.random.default_rng(seed)
-    data = training_data(G, inputs, X, condition, epochs, batch_size, validation, rng)
-    if patience is not None and data.held_out is None:
-        raise ValueError("fit: patience needs a validation objective; give validation samples")
-    settings = {
-        "network": repr(G),
-        "dtype": G.dtype.name,
-        "samples": data.samples,
-        "batch_size": batch_size if data.samples is None else batch_size or BATCH_SIZE,
-        "learning_rate": _named(learning_rate),
-        "optimizer": repr(optimiser),
-        "objective": repr(objective),
-        "validation": validation if is_real(validation) else "samples",
-        "clip_norm": None if clip_norm is None else float(clip_norm),
-        "noise": float(noise),
-        "seed": seed,
-        "data": data.fingerprint,
-    }
-    training = _Training(G, objective, optimiser, learning_rate, data, rng, clip_norm, noise)
-    if before is not None:
-        _check_same(settings, before.settings, resume)
-        training.check(before)
-    if device is not None:
-        (G.gpu if device == "gpu" else G.cpu)()
-    if before is not None:
-        training.go_on_from(before)
+    ranks = ranks_of(comm)
+    with ranks.agreed():
+        epochs, batch_size, patience, clip_norm, noise, seed, validation = map(
+            as_python, (epochs, batch_size, patience, clip_norm, noise, seed, validation)
+        )
+        _check_network(G)
+        _check_objective(objective)
+        inputs = objective.inputs(G)
+        _check_numbers(epochs, batch_size, patience, clip_norm, noise, seed)
+        learning_rate = _schedule(learning_rate)
+        optimiser = _optimiser(optimizer, learning_rate)
+        _check_places(callback, checkpoint, device)
+        before = ranks.of_first(lambda: None if resume is None else read_checkpoint(resume))
+        if seed is None:
+            seed = before.settings["seed"] if before else ranks.of_first(lambda: np.random.SeedSequence().entropy)
+        rng = np.random.default_rng(seed)
+        data = training_data(G, inputs, X, condition, epochs, batch_size, validation, rng, ranks.share)
+        if patience is not None and data.held_out is None:
+            raise ValueError("fit: patience needs a validation objective; give validation samples")
+        settings = {
+            "network": repr(G),
+            "dtype": G.dtype.name,
+            "samples": data.samples,
+            "batch_size": batch_size if data.samples is None else batch_size or BATCH_SIZE,
+            "learning_rate": _named(learning_rate),
+            "optimizer": repr(optimiser),
+            "objective": repr(objective),
+            "validation": validation if is_real(validation) else "samples",
+            "clip_norm": None if clip_norm is None else float(clip_norm),
+            "noise": float(noise),
+            "seed": seed,
+            "data": data.fingerprint,
+        }
+        training = _Training(G, objective, optimiser, learning_rate, data, rng, clip_norm, noise, ranks)
+        _check_alike(ranks.gathered(settings | {"epochs": epochs, "patience": patience}))
+        if before is not None:
+            _check_same(settings, before.settings, resume)
+            training.check(before)
+        if device is not None:
+            (G.gpu if device == "gpu" else G.cpu)()
+        if before is not None:
+            training.go_on_from(before)
+    ranks.open(objective, G)
     return training.run(_Course(epochs, patience, progress, callback, checkpoint, settings))
 
 
@@ -205,6 +215,15 @@ def _optimiser(make: Callable[[float], Optimiser], learning_rate: Callable[[int]
 
 def _named(learning_rate: Callable[[int], float]) -> str:
     return getattr(learning_rate, "__qualname__", None) or repr(learning_rate)
+
+
+def _check_alike(settings: list[dict[str, Any]]) -> None:
+    """Raise ValueError where ranks were called with different arguments."""
+    for rank, others in enumerate(settings):
+        for name, value in settings[0].items():
+            if others[name] != value:
+                told = "other samples; give all samples to every rank" if name == "data" else f"{name} = {others[name]}"
+                raise ValueError(f"fit: rank {rank} has {told}, expected the same as on rank 0, {name} = {value}")
 
 
 def _check_same(settings: dict[str, Any], before: dict[str, Any], path: str | os.PathLike | None) -> None:

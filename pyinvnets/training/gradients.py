@@ -12,7 +12,7 @@ import numpy as np
 from ..arrays.cuda_interface import to_numpy
 from ..arrays.latents import square_norm
 from ..networks.base.layer import Layer
-from ..networks.base.parameters import Parameter, get_params
+from ..networks.base.parameters import Parameter, clear_grad, get_params
 from .optimisers import Optimiser
 
 
@@ -33,6 +33,27 @@ class Evaluation:
     samples: int
     dimensions: int
     set_gradients: Callable[[], Any]
+
+
+class NotFinite(ArithmeticError):
+    """An objective is not finite, so that it has no gradients."""
+
+    def __init__(self, evaluation: Evaluation) -> None:
+        terms = ", ".join(f"{name} {value}" for name, value in evaluation.terms.items())
+        super().__init__(f"{evaluation.objective} ({terms})" if terms else str(evaluation.objective))
+
+
+def differentiated(network: Layer, evaluation: Evaluation) -> Gradients:
+    """The gradients of what was evaluated, in place of those that the network had.
+
+    Raises:
+        NotFinite: the objective is not finite. The network's gradients are then unchanged.
+    """
+    if not math.isfinite(evaluation.objective):
+        raise NotFinite(evaluation)
+    clear_grad(network)  # Conv1x1 adds to what is there.
+    evaluation.set_gradients()
+    return Gradients(network, evaluation)
 
 
 class Gradients:
@@ -57,11 +78,11 @@ class Gradients:
         Raises:
             ValueError: a parameter has no gradient.
         """
-        held = self.network.model.gradient_vector()
-        if held is not None:
-            return held
         if self._copy is None:
-            self._copy = np.concatenate([_gradient(p).ravel(order="F") for p in get_params(self.network)])
+            vector = gradient_vector(self.network)
+            if self.network.model.gradient_vector() is not None:
+                return vector
+            self._copy = vector
         return self._copy
 
     def clip(self, largest: float) -> None:
@@ -80,15 +101,25 @@ class Gradients:
             ValueError: a parameter has no gradient. No parameter is changed then.
         """
         if self._copy is not None:
-            self._write_back(self._copy)
+            write_gradients(self.network, self._copy)
         optimiser.update(self.network)
 
-    def _write_back(self, vector: np.ndarray) -> None:
-        start = 0
-        for p in get_params(self.network):
-            stop = start + math.prod(p.shape)
-            p.grad = vector[start:stop].reshape(p.shape, order="F")
-            start = stop
+
+def gradient_vector(network: Layer) -> np.ndarray:
+    """All gradients in one vector; see `Gradients.vector`."""
+    held = network.model.gradient_vector()
+    if held is not None:
+        return held
+    return np.concatenate([_gradient(p).ravel(order="F") for p in get_params(network)])
+
+
+def write_gradients(network: Layer, vector: np.ndarray) -> None:
+    """Set all gradients from one vector, the inverse of `gradient_vector`."""
+    start = 0
+    for p in get_params(network):
+        stop = start + math.prod(p.shape)
+        p.grad = vector[start:stop].reshape(p.shape, order="F")
+        start = stop
 
 
 def _gradient(parameter: Parameter) -> np.ndarray:

@@ -17,14 +17,15 @@ from ..arrays.cuda_interface import to_numpy
 from ..networks.base.initialisation import CannotInitialise
 from ..networks.base.layer import Layer
 from ..networks.base.parameters import check_state, clear_grad, get_params
-from .batches import Batch, NotFiniteSample, Samples
+from .batches import Batch, NotFiniteSample, Portion, Samples
 from .checkpoints import Checkpoint, write_checkpoint
 from .data import Data
-from .gradients import Gradients
+from .gradients import Gradients, NotFinite
 from .history import History
 from .interrupts import Interrupts
-from .losses import NotFinite, Objective
+from .losses import Objective
 from .optimisers import Optimiser
+from .ranks import Alone
 
 # Training
 
@@ -104,10 +105,11 @@ class _Training:
         rng: np.random.Generator,
         clip_norm: float | None,
         noise: float,
+        ranks: Alone,
     ) -> None:
         self.G, self.objective, self.optimiser, self.learning_rate = G, objective, optimiser, learning_rate
         self.batches, self.held_out, self.rng = data.batches, data.held_out, rng
-        self.clip_norm, self.noise = clip_norm, noise
+        self.clip_norm, self.noise, self.ranks = clip_norm, noise, ranks
         self.history = History.with_terms(objective.terms)
         self.good: _Weights | None = None
         self.best: _Weights | None = None
@@ -145,15 +147,28 @@ class _Training:
 
     def _run(self, course: _Course, interrupts: Interrupts) -> None:
         try:
-            self._epochs(course, interrupts)
+            self._together(course, interrupts)
         except KeyboardInterrupt:
             self.history.stopped = "interrupted"
+        except _Diverged as stop:
+            self.history.stopped = str(stop)
+            if self.good is not None:
+                interrupts.held(self.good.put_back)
+            if self.ranks.speaks:
+                warn(f"fit: {stop}", RuntimeWarning)
         except _Stop as stop:
             self.history.stopped = str(stop)
-            if isinstance(stop, _Diverged):
-                warn(f"fit: {stop}", RuntimeWarning)
         finally:
             interrupts.held(self._end)
+
+    def _together(self, course: _Course, interrupts: Interrupts) -> None:
+        """All ranks end with the same, whatever one of them came to."""
+        try:
+            self._epochs(course, interrupts)
+        except BaseException as error:
+            interrupts.held(self.ranks.meet, error)
+            raise
+        interrupts.held(self.ranks.meet)
 
     def _end(self) -> None:
         clear_grad(self.G)
@@ -167,7 +182,7 @@ class _Training:
             initial=self.history.updates,
             unit="update",
             mininterval=0.5,
-            disable=not course.progress,
+            disable=not (course.progress and self.ranks.speaks),
             bar_format=_BAR if count else None,
         ) as bar:
             while self.history.epochs < course.epochs:
@@ -182,19 +197,18 @@ class _Training:
             if course.progress:
                 bar.set_postfix(self._shown(), refresh=False)
                 bar.update()
-        validation = self._validate(batch)
+        validation = self._validate(batch, interrupts)
         interrupts.held(self._end_epoch, course, validation, start)
-        if course.callback is not None and _is_true(course.callback(self.G, self.history)):
+        if course.callback is not None and self.ranks.speaks and _is_true(course.callback(self.G, self.history)):
             raise _Stop("the callback ended it")
 
-    def _read(self) -> Iterator[Batch]:
+    def _read(self) -> Iterator[Portion]:
         """The batches of an epoch. Of data that nobody has read before some may be unusable."""
         try:
             yield from self.batches.shuffled(self.rng)
         except NotFiniteSample as error:
             if self.good is None:
                 raise
-            self.good.put_back()
             number = self.history.updates + 1
             raise _Diverged(f"update {number} cannot be made, {str(error).removeprefix('fit: ')}; {KEPT}") from error
 
@@ -205,9 +219,9 @@ class _Training:
 
     # Updates
 
-    def _update(self, batch: Batch) -> None:
+    def _update(self, portion: Portion) -> None:
         start = time.perf_counter()
-        gradients = self._gradients(self._with_noise(self._placed(batch)))
+        gradients = self._gradients(self._with_noise(self._placed(portion.own), portion))
         if self.clip_norm is not None:
             gradients.clip(self.clip_norm)
         if self.good is None:
@@ -221,10 +235,10 @@ class _Training:
 
     def _gradients(self, batch: Batch) -> Gradients:
         try:
-            return self._first_gradients(batch) if self.good is None else self.objective.gradients(self.G, batch)
+            if self.good is None:
+                return self._first_gradients(batch)
+            return self.ranks.gradients(self.objective, self.G, batch)
         except NotFinite as error:
-            if self.good is not None:
-                self.good.put_back()
             number = self.history.updates + 1
             raise _Diverged(f"the objective of update {number} is {error}; {KEPT}") from None
 
@@ -232,23 +246,25 @@ class _Training:
         """Where a channel is the same all over the first batch, such as a category that is rare, ActNorm is set from
         that batch and a sample in which the channel differs."""
         try:
-            return self.objective.gradients(self.G, batch)
+            self.ranks.initialise(self.objective, self.G, batch)
+            return self.ranks.gradients(self.objective, self.G, batch)
         except CannotInitialise:
-            of_numpy = tuple(map(to_numpy, batch))
+            of_numpy = tuple(map(to_numpy, self.ranks.together(batch)))
             completed = self.batches.completed(of_numpy)
             if completed is of_numpy:
                 raise
             self.objective.evaluate(self.G, self._placed(completed))
-            return self.objective.gradients(self.G, batch)
+            return self.ranks.gradients(self.objective, self.G, batch)
 
     def _placed(self, batch: Batch) -> Batch:
         return tuple(map(self.G.place, batch))
 
-    def _with_noise(self, batch: Batch) -> Batch:
+    def _with_noise(self, batch: Batch, portion: Portion) -> Batch:
+        """Noise is drawn for all samples of a batch, so that each gets the same on any number of ranks."""
         if not self.noise:
             return batch
         X = batch[0]
-        drawn = self.rng.standard_normal(X.shape[::-1], dtype=X.dtype).T
+        drawn = self.rng.standard_normal((portion.samples, *X.shape[-2::-1]), dtype=X.dtype)[portion.share].T
         return X + self.G.place(self.noise * drawn), *batch[1:]
 
     # The end of an epoch
@@ -258,20 +274,19 @@ class _Training:
         if validation is not None:
             self._compare(validation)
         self.history.epoch_seconds.append(time.perf_counter() - start)
-        if course.checkpoint is not None:
+        if course.checkpoint is not None and self.ranks.speaks:
             write_checkpoint(course.checkpoint, self._checkpoint(course.settings))
 
-    def _validate(self, last: Batch) -> float | None:
+    def _validate(self, last: Portion, interrupts: Interrupts) -> float | None:
         """The objective of the held-out samples. Without any, that of the last batch must do to show that the last
         update did no harm."""
         batches = [last] if self.held_out is None else self.held_out.in_order()
         total, samples = 0.0, 0
-        for batch in batches:
-            evaluation = self.objective.evaluate(self.G, self._placed(batch))
+        for portion in batches:
+            evaluation = interrupts.held(self.ranks.evaluate, self.objective, self.G, self._placed(portion.own))
             total += evaluation.samples * evaluation.objective
             samples += evaluation.samples
         if not math.isfinite(total):
-            self.good.put_back()
             raise _Diverged(f"after update {self.history.updates} the objective is {total / samples}; {KEPT}")
         return None if self.held_out is None else total / samples
 

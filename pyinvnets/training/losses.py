@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from abc import ABC, abstractmethod
 from typing import ClassVar
 
@@ -10,17 +9,8 @@ from ..arrays.latents import Array, square_norm
 from ..arrays.quiet import quietly
 from ..arrays.spec import ArraySpec
 from ..networks.base.layer import Layer
-from ..networks.base.parameters import clear_grad
 from .batches import Batch
-from .gradients import Evaluation, Gradients
-
-
-class NotFinite(ArithmeticError):
-    """An objective is not finite, so that it has no gradients."""
-
-    def __init__(self, evaluation: Evaluation) -> None:
-        terms = ", ".join(f"{name} {value}" for name, value in evaluation.terms.items())
-        super().__init__(f"{evaluation.objective} ({terms})" if terms else str(evaluation.objective))
+from .gradients import Evaluation, Gradients, differentiated
 
 
 class Objective(ABC):
@@ -55,12 +45,7 @@ class Objective(ABC):
         Raises:
             NotFinite: the objective is not finite. The network's gradients are then unchanged.
         """
-        evaluation = self.evaluate(network, batch)
-        if not math.isfinite(evaluation.objective):
-            raise NotFinite(evaluation)
-        clear_grad(network)  # Conv1x1 adds to what is there.
-        evaluation.set_gradients()
-        return Gradients(network, evaluation)
+        return differentiated(network, self.evaluate(network, batch))
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}()"

@@ -127,7 +127,7 @@ def test_errors(engine):
     with pytest.raises(ValueError, match="shape"):
         network.jacobian(X, {"CL[1,1].C.v1": np.ones(3)}, X)
     reversed_layer = inv.reverse(inv.ActNorm(2, engine=engine))
-    with pytest.raises(TypeError, match="upstream has no derivative of a reversed network"):
+    with pytest.raises(TypeError, match="no derivative of a reversed network"):
         reversed_layer.jacobian(X, {}, X)
     with pytest.raises(TypeError, match="Jacobian"):
         inv.Jacobian(reversed_layer, X)

@@ -10,7 +10,7 @@ import pytest
 
 import pyinvnets as inv
 from helpers.comparison import assert_close
-from pyinvnets.validation.cases import CASES, Run, same
+from pyinvnets.validation.cases import CASES, REVERSED, Run, same
 
 
 @pytest.fixture(params=CASES)
@@ -223,8 +223,38 @@ class TestReverse:
         assert lgdet < 0
 
     def test_refused(self, engine):
-        with pytest.raises(TypeError, match="gradient for the inverse of NetworkGlow"):
-            inv.reverse(inv.NetworkGlow(2, 4, 1, 1, engine=engine))
+        with pytest.raises(TypeError, match="expected an invertible network"):
+            inv.reverse(inv.ResidualBlock(2, 4, engine=engine))
+        with pytest.raises(TypeError, match="over arrays alone, got NetworkLoop"):
+            inv.reverse(inv.NetworkLoop(4, 4, 1, same, engine=engine))
+        with pytest.raises(TypeError, match=r"write inv.reverse\(flow.network\)"):
+            inv.reverse(inv.VectorFlow(2, engine=engine))
+
+    def test_shares_its_parameters(self, engine):
+        G = inv.NetworkConditionalGlow(2, 3, 4, 1, 2, engine=engine, seed=1)
+        R = inv.reverse(G, copy=False)
+        assert inv.reverse(R, copy=False) is G
+        Z, C = arrays((3, 2, 2, 5), (3, 2, 3, 5))
+        X, _ = R.forward(Z, C)
+        assert G.initialised
+        assert_close(G.forward(X, C)[0], Z, 1e-5, "latent by the original")
+        R.backward(X, X, C)
+        for ours, originals in zip(inv.get_params(R), inv.get_params(G), strict=True):
+            assert ours.name == originals.name and np.shares_memory(ours.data, originals.data)
+            assert (ours.grad == originals.grad).all()
+        R.astype(np.float64)
+        assert G.dtype == np.float64 and equal_states(G, R)
+
+    def test_data_of_several_scales(self, engine):
+        """Latents that hold part after part have derivatives, but are not samples."""
+        for name in ("NetworkGlow, split", "NetworkConditionalGlow, split"):
+            run = Run(REVERSED[f"reverse({name})"], engine)
+            logdets = run.network.forward_by_sample(*run.inputs)[-1]
+            assert logdets.mean() == pytest.approx(run.lgdet)
+            with pytest.raises(ValueError, match="has no density: its data is a"):
+                run.network.log_prob(*run.inputs)
+            with pytest.raises(ValueError, match=r"its data is a|flat vectors"):
+                run.network.sample(2, *run.inputs[1:])
 
 
 class TestSequential:

@@ -14,7 +14,9 @@ import pytest
 
 import pyinvnets as inv
 from helpers.comparison import assert_close
-from pyinvnets.validation.cases import CASES, Run
+from pyinvnets.validation.cases import CASES, REVERSED, Run
+
+ALL = CASES | REVERSED
 
 STEPS = 10.0 ** -np.arange(4.5, 6.6, 0.5)
 """Small, so that few kinks of a ReLU are crossed on the way."""
@@ -38,9 +40,9 @@ def slope(objective, gradients, seed) -> float:
     return float(np.median(slopes))
 
 
-@pytest.fixture(params=CASES)
+@pytest.fixture(params=ALL)
 def run(request, engine):
-    return Run(CASES[request.param], engine)
+    return Run(ALL[request.param], engine)
 
 
 def test_round_trip(run):
@@ -77,7 +79,8 @@ def test_log_determinant(run):
                 ends.append(np.concatenate([z.ravel() for z in outputs[: len(changed)]]))
             columns.append((ends[0] - ends[1]) / (2 * h))
     _, expected = np.linalg.slogdet(np.array(columns))
-    assert run.lgdet == pytest.approx(expected / run.inputs[0].shape[-1], abs=1e-6)
+    samples = next(a.shape[-1] for a in (*run.inputs, *run.outputs) if a.ndim > 1)
+    assert run.lgdet == pytest.approx(expected / samples, abs=1e-6)
 
 
 def test_backward_recomputes_the_inputs(run):

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 import pyinvnets as inv
-from pyinvnets.training.gradients import Evaluation
-from pyinvnets.training.losses import MaximumLikelihood, NotFinite, Objective
+from pyinvnets.training.gradients import Evaluation, NotFinite
+from pyinvnets.training.losses import MaximumLikelihood, Objective
 
 
 def samples(n=60, seed=0):

@@ -70,6 +70,9 @@ class JuliaEngine:
         values = map(self._argument, (*positional, *keywords.values()))
         return JuliaModel(self, self.bridge.create(kind, seed, names, *values))
 
+    def reversed(self, model: JuliaModel) -> JuliaModel:
+        return JuliaModel(self, self.bridge.reversed(model.handle), model.state)
+
     def call(self, function: str, *args: Any) -> Any:
         results = tuple(map(self.bridge.view, self.bridge.apply(function, *map(self._argument, args))))
         return results[0] if len(results) == 1 else results

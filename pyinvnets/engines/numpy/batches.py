@@ -14,6 +14,9 @@ import numpy as np
 TAKE_LATENTS = {"inverse", "inverse_Y", "backward"}
 """The methods that take latents and give data; the others go the other way."""
 
+WITH_DERIVATIVES = {"backward", "jacobian"}
+"""The methods that take and give derivatives of the data and latents too, before these."""
+
 
 def shares(samples: int, n: int) -> list[slice]:
     """`n` parts of a batch, as equal as can be."""
@@ -56,6 +59,7 @@ class Cutting:
 
     def __init__(self, layer, method: str) -> None:
         self._layer, self._takes_latents = layer, method in TAKE_LATENTS
+        self._count = layer.lanes * (2 if method in WITH_DERIVATIVES else 1)
 
     def take(self, arrays: tuple[np.ndarray, ...], part: slice) -> tuple[np.ndarray, ...]:
         sizes = self._sizes(arrays, self._takes_latents)
@@ -73,5 +77,4 @@ class Cutting:
         return *whole, last[0] if isinstance(last[0], float) else np.concatenate(last)
 
     def _sizes(self, arrays: tuple[np.ndarray, ...], latents: bool) -> list[list[int] | None]:
-        count = len(arrays) - self._layer.conditions if latents else 0
-        return [self._layer.sizes(array, latent=i < count) for i, array in enumerate(arrays)]
+        return [self._layer.sizes(array, latents) if i < self._count else None for i, array in enumerate(arrays)]

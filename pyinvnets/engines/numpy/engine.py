@@ -8,7 +8,6 @@ import numpy as np
 
 from . import functions
 from .kernels import activations, squeezers
-from .kernels.reversible import Reversed
 from .model import NumpyModel
 from .networks.actnorm import ActNorm
 from .networks.affine import AffineLayer
@@ -48,7 +47,6 @@ KINDS = {
         NetworkMultiScaleConditionalHINT,
         NetworkMultiScaleHINT,
         ResidualBlock,
-        Reversed,
     )
 }
 
@@ -82,12 +80,18 @@ class NumpyEngine:
     def supports(self, kind: str, arguments: dict[str, Any]) -> str | None:
         if kind == "FluxBlock":
             return 'a Flux model runs on the Julia engine only; write engine="julia"'
+        if kind == "Reversed":
+            reversible = hasattr(arguments["network"].model.layer, "backward_inv")
+            return None if reversible else "the NumPy engine has no derivative of its inverse"
         return None if kind in KINDS else f"the NumPy engine has no {kind}; see pyinvnets.engines.numpy.register"
 
     def create(self, kind: str, positional: tuple[Any, ...], keywords: dict[str, Any], seed: int | None) -> NumpyModel:
         rng = np.random.default_rng(seed)
         keywords = {name: realise(value) for name, value in keywords.items()}
         return NumpyModel(KINDS[kind](rng, *map(realise, positional), **keywords))
+
+    def reversed(self, model: NumpyModel) -> NumpyModel:
+        return model.reversed()
 
     def call(self, function: str, *args: Any) -> Any:
         return getattr(functions, function)(*map(realise, args))

@@ -17,9 +17,9 @@ from ..threads import BlasThreads, blas_threads, in_turns_or_threads, num_thread
 from .batches import Cutting, shares
 from .kernels.anchors import NO_STATES, NoStates, States, checksum, difference, probe
 from .kernels.layout import inward, outward
-from .kernels.multiscale import SampleBySample
 from .kernels.params import Gradients, Param, Store
 from .kernels.passes import Pass
+from .kernels.reversible import Reversed
 from .optimisers import _adam, _momentum
 
 T = TypeVar("T")
@@ -110,6 +110,13 @@ def _run(function: Callable[..., Any], arrays: tuple[Any, ...], given: dict[str,
     return tuple(outward(r) if isinstance(r, np.ndarray) else r for r in results)
 
 
+@dataclass
+class Memory:
+    """Where the parameters are, for both directions of a network."""
+
+    store: Store
+
+
 @dataclass(frozen=True)
 class Kept:
     """What a `forward` kept: the states of each part of the batch, some of its input, and the checksum of the latents
@@ -126,15 +133,13 @@ class NumpyModel:
 
     on_gpu = False
 
-    def __init__(self, layer) -> None:
+    def __init__(self, layer, memory: Memory | None = None) -> None:
         self.layer = layer
         self._has_steps = getattr(layer, "has_steps", False)
         self.anchors = "auto"
         self._kept: Kept | None = None
         names, params = zip(*walk(self.layer), strict=True)
-        # New parameters are drawn in 32 bits; those of a reversed network keep the type that they have.
-        dtypes = [p.dtype for p in params if p.dtype is not None]
-        self._store = Store(list(params), dtypes[0] if dtypes else np.dtype(np.float32))
+        self._memory = memory or Memory(Store(list(params), np.dtype(np.float32)))
         self.parameters = [(name, NumpyParameter(self, p)) for name, p in zip(names, params, strict=True)]
 
     @property
@@ -146,6 +151,16 @@ class NumpyModel:
     def anchors(self, value: int | str | None) -> None:
         self._anchors, self._kept = value, None
         self._spacing = value if isinstance(value, int) else FIRST_SPACING
+
+    def reversed(self) -> NumpyModel:
+        """The same network, run the other way."""
+        if isinstance(self.layer, Reversed):
+            return NumpyModel(self.layer.layer, self._memory)
+        return NumpyModel(Reversed(self.layer), self._memory)
+
+    @property
+    def _store(self) -> Store:
+        return self._memory.store
 
     @property
     def gradients(self) -> Gradients:
@@ -160,9 +175,9 @@ class NumpyModel:
             return
         store = self._store
         try:
-            self._store = store.astype(np.dtype(dtype))
+            self._memory.store = store.astype(np.dtype(dtype))
         except BaseException:
-            self._store = store
+            self._memory.store = store
             store.take_back()
             raise
 
@@ -255,15 +270,14 @@ class NumpyModel:
         return results
 
     def _latents(self, results: tuple[Any, ...]) -> list[np.ndarray]:
-        count = len(results) - self._tracks(results) - self.layer.conditions
-        return list(results[:count])
+        return list(results[: self.layer.lanes])
 
     def _kept_of(self, arrays: tuple[Any, ...]) -> Kept | None:
         """What the last `forward` kept, if the latents and the parameters are those of then."""
         kept = self._kept
         if kept is None:
             return None
-        count = (len(arrays) - self.layer.conditions) // 2
+        count = self.layer.lanes
         return kept if kept.checksum == self._checksum(list(arrays[count : 2 * count])) else None
 
     def _checksum(self, latents: list[np.ndarray]) -> int:
@@ -303,7 +317,7 @@ class NumpyModel:
 
     def _parts(self, arrays: tuple[Any, ...]) -> list[slice]:
         """The parts of the batch that are computed at the same time; one where that would gain nothing."""
-        cuttable = isinstance(self.layer, SampleBySample) and self._is_large(arrays)
+        cuttable = getattr(self.layer, "sample_by_sample", False) and self._is_large(arrays)
         if not cuttable or any(p.data is None for p in self._store.params):
             return [slice(None)]
         samples = self._samples(arrays[0])

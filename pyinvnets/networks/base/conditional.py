@@ -120,7 +120,7 @@ class ConditionalFlow(Layer):
                 keeps no log-determinant.
         """
         title, specs = f"{self.title}.forward_by_sample", (self.signature.data, self.signature.condition)
-        density.check_tracked(self, title)
+        density.check_logdet(self, title)
         return density.by_each_sample(self, title, self.checked(title, specs, {"X": X, "C": C}))
 
     def pull_back(

@@ -76,6 +76,13 @@ def image_size(network: Network, title: str, spatial: tuple[int, ...] | None) ->
 # Density
 
 
+def check_logdet(network: Network, title: str) -> None:
+    """Raise ValueError where the log-determinant is not known."""
+    reason = network.signature.no_logdet
+    if reason:
+        raise ValueError(f"{title}: {network!r} has no density: {reason}")
+
+
 def by_each_sample(network: Network, title: str, inputs: tuple[Array, ...]) -> tuple[Array, ...]:
     """The arrays of `forward`, and the log-determinant of each sample, shape `(n_samples,)`, float64."""
     if network.signature.keeps_volume:

@@ -85,7 +85,7 @@ class Flow(Layer):
                 keeps no log-determinant.
         """
         title = f"{self.title}.forward_by_sample"
-        density.check_tracked(self, title)
+        density.check_logdet(self, title)
         return density.by_each_sample(self, title, self.checked(title, (self.signature.data,), {"X": X}))
 
     def pull_back(

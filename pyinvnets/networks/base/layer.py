@@ -115,9 +115,9 @@ class Layer(Anchored):
     ) -> Signature:
         """The signature, with what the class and the constructor's arguments say of it."""
         tracked = self._declared.get("logdet", False) if logdet is None else logdet
-        no_density = self._not_invertible
-        if no_density is None and not (tracked or self._keeps_volume):
-            no_density = "it keeps no log-determinant; make it with logdet=True"
+        no_logdet = self._not_invertible
+        if no_logdet is None and not (tracked or self._keeps_volume):
+            no_logdet = "it keeps no log-determinant; make it with logdet=True"
         data, latent = next(iter(inputs.values())), next(iter(latents.values()))
         wavelets = ON_THE_CPU if isinstance(self._declared.get("squeezer"), WaveletLayer) else None
         return Signature(
@@ -128,7 +128,7 @@ class Layer(Anchored):
             invertible=self._not_invertible is None,
             **{
                 "images": latent if data.vector else data,
-                "no_density": no_density,
+                "no_logdet": no_logdet,
                 "no_gpu": self._no_gpu or wavelets,
             }
             | more,

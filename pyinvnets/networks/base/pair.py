@@ -89,7 +89,7 @@ class PairFlow(Layer):
                 keeps no log-determinant.
         """
         title = f"{self.title}.forward_by_sample"
-        density.check_tracked(self, title)
+        density.check_logdet(self, title)
         return density.by_each_sample(self, title, self._pair(title, X, Y))
 
     def pull_back(

@@ -419,7 +419,6 @@ REFUSED = {
     "NetworkConditionalGlow, split, one scale",
     "NetworkMultiScaleHINT, 3-D",
     "NetworkMultiScaleHINT, split, one scale",
-    "reverse(NetworkMultiScaleConditionalHINT)",
 }
 """The cases that upstream cannot do, for which the Julia engine raises an error that says so."""
 

@@ -10,7 +10,9 @@ from functools import partial
 
 import numpy as np
 
+from .anchors import NO_STATES
 from .layout import split
+from .reversible import Reversible
 
 
 def part_shapes(n_in: int, spatial: tuple[int, ...], splits: list[bool]) -> list[tuple[int, ...]]:
@@ -54,17 +56,14 @@ class Unsqueezed:
         return y
 
 
-class SampleBySample:
-    """What treats each sample alone, once its ActNorms are set, so that a batch can be computed in parts."""
+class SampleBySample(Reversible):
+    """A network that treats each sample alone."""
 
-    has_steps = False
-    """Whether `forward` takes `states` to keep, and `backward` restores them."""
-    conditions = 0
-    """How many arrays beside the latents are no latents."""
+    sample_by_sample = True
 
     def sizes(self, array: np.ndarray, latent: bool) -> list[int] | None:
-        """Of an array as the user has it: how many elements of a sample are in each of the parts that its memory holds
-        one after the other; `None` where it holds one sample after the other."""
+        """Of data or a latent as the user has it: how many elements of a sample are in each of the parts that its
+        memory holds one after the other; `None` where it holds one sample after the other."""
 
 
 class Scales(SampleBySample):
@@ -129,13 +128,35 @@ class FlowSteps(Scales):
     fields = ("AN", "CL")
     has_steps = True
 
+    def _step(self, i: int, j: int) -> int:
+        return (i - 1) * self.K + j
+
+    def _step_back(self, i: int, j: int) -> int:
+        """The number of the same step on the way back."""
+        return self._step(self.L, self.K) + 1 - self._step(i, j)
+
+    def _forward_scale(self, states, i, x):
+        logdet = 0.0
+        for j in range(1, self.K + 1):
+            x, term = self.AN[i, j].forward_term(x)
+            x, term_coupling = self.CL[i, j].forward_term(x)
+            logdet += term + term_coupling
+            states.keep(self._step(i, j), x)
+        return x, logdet
+
     def _inverse_scale(self, i, x):
         for j in range(self.K, 0, -1):
             x = self.AN[i, j].inverse(self.CL[i, j].inverse(x))
         return x, 0.0
 
-    def _step(self, i: int, j: int) -> int:
-        return (i - 1) * self.K + j
+    def _inverse_term_scale(self, states, i, x):
+        logdet = 0.0
+        for j in range(self.K, 0, -1):
+            x, term_coupling = self.CL[i, j].inverse_term(x)
+            x, term = self.AN[i, j].inverse_term(x)
+            logdet += term + term_coupling
+            states.keep(self._step_back(i, j), x)
+        return x, logdet
 
     def _backward_scale(self, run, i, dx, x):
         for j in range(self.K, 0, -1):
@@ -143,16 +164,31 @@ class FlowSteps(Scales):
             dx, x = self.AN[i, j].backward(*self.CL[i, j].backward(dx, x, run=run), run)
         return dx, x, 0.0
 
+    def _backward_inv_scale(self, run, i, dx, x):
+        for j in range(1, self.K + 1):
+            run.states.restore(self._step_back(i, j), x)
+            dx, x = self.CL[i, j].backward_inv(*self.AN[i, j].backward_inv(dx, x, run), run=run)
+        return dx, x, 0.0
+
     def _jacobian_scale(self, tangents, i, dx, x):
         for j in range(1, self.K + 1):
             dx, x = self.CL[i, j].jacobian(*self.AN[i, j].jacobian(dx, x, tangents), tangents)
         return dx, x, 0.0
 
+    def forward_term(self, x, states=NO_STATES):
+        return self._down(partial(self._forward_scale, states), x)
+
     def inverse(self, z):
         return self._up(self._inverse_scale, z)[0]
 
+    def inverse_term(self, z, states=NO_STATES):
+        return self._up(partial(self._inverse_term_scale, states), z)
+
     def backward(self, dz, z, run):
         return self._up(partial(self._backward_scale, run), dz, z)[:-1]
+
+    def backward_inv(self, dx, x, run):
+        return self._down(partial(self._backward_inv_scale, run), dx, x)[:-1]
 
     def jacobian(self, dx, x, tangents):
         return self._down(partial(self._jacobian_scale, tangents), dx, x)[:-1]

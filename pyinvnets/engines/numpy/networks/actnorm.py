@@ -9,6 +9,7 @@ import numpy as np
 
 from ..kernels.layout import flat, per_channel
 from ..kernels.params import Param
+from ..kernels.reversible import Reversible
 
 
 def _deviation(rows: np.ndarray) -> np.ndarray:
@@ -18,7 +19,7 @@ def _deviation(rows: np.ndarray) -> np.ndarray:
     return np.sqrt(rows.var(axis=1, ddof=1))
 
 
-class ActNorm:
+class ActNorm(Reversible):
     def __init__(self, rng, k: int, logdet: bool = False) -> None:
         self.s, self.b = Param(shape=(k,)), Param(shape=(k,))
         self.logdet = logdet
@@ -30,20 +31,19 @@ class ActNorm:
         self.s.set_data(1 / deviation)
         self.b.set_data(-rows.mean(axis=1) / deviation)
 
-    def forward(self, x):
+    def forward_term(self, x):
         rows = flat(x)
         if self.s.data is None:
             self._initialise(rows)
         rows *= per_channel(self.s.data)
         rows += per_channel(self.b.data)
-        return (x, self._term(x)) if self.logdet else x
+        return x, self._term(x)
 
     def _term(self, x) -> float:
         """The log-determinant for an image of the size of `x`."""
+        if not self.logdet:
+            return 0.0
         return flat(x).shape[1] // x.shape[1] * float(np.log(np.abs(self.s.data)).sum())
-
-    def forward_term(self, x):
-        return self.forward(x) if self.logdet else (self.forward(x), 0.0)
 
     def inverse_term(self, y):
         """The inverse and the log-determinant of `forward`. Reversed, the layer is set by the first batch here."""
@@ -52,7 +52,7 @@ class ActNorm:
             self.s.set_data(_deviation(rows))
             self.b.set_data(rows.mean(axis=1))
         x = self.inverse(y)
-        return x, self._term(x) if self.logdet else 0.0
+        return x, self._term(x)
 
     def inverse(self, y):
         rows = flat(y)

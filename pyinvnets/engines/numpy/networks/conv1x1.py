@@ -10,6 +10,7 @@ import numpy as np
 
 from ..kernels.layout import flat
 from ..kernels.params import glorot_uniform
+from ..kernels.reversible import Reversible
 
 
 def _reflections(*vectors: np.ndarray) -> list[np.ndarray]:
@@ -30,7 +31,7 @@ def _reflection_tangent(v: np.ndarray, dv: np.ndarray) -> np.ndarray:
     return (-2 / n) * (np.outer(dv, v) + np.outer(v, dv)) + (4 * (v @ dv) / n**2) * np.outer(v, v)
 
 
-class Conv1x1:
+class Conv1x1(Reversible):
     def __init__(self, rng, k: int, freeze: bool = False, logdet: bool = False) -> None:
         self.v1, self.v2, self.v3 = (glorot_uniform(rng, k) for _ in range(3))
         for p in (self.v1, self.v2, self.v3):
@@ -48,13 +49,15 @@ class Conv1x1:
         h1, h2, h3 = _reflections(*self._vectors)
         return h3 @ h2 @ h1
 
-    def forward(self, x):
-        y = (self.matrix() @ flat(x)).reshape(x.shape)
-        return (y, 0.0) if self.logdet else y
+    def forward_term(self, x):
+        return (self.matrix() @ flat(x)).reshape(x.shape), 0.0
+
+    def inverse_term(self, y):
+        return (self.matrix().T @ flat(y)).reshape(y.shape), 0.0
 
     def inverse(self, y):
-        x = (self.matrix().T @ flat(y)).reshape(y.shape)
-        return (x, 0.0) if self.logdet else x
+        x = self.inverse_term(y)
+        return x if self.logdet else x[0]
 
     def backward(self, dy, y, run):
         h1, h2, h3 = _reflections(*self._vectors)

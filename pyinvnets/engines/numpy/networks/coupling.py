@@ -16,6 +16,8 @@ from .residual import ResidualBlock
 
 
 class CouplingLayerBasic(Reversible):
+    lanes = 2
+
     def __init__(
         self, rng, n_in, n_hidden, k1=3, k2=3, p1=1, p2=1, s1=1, s2=1, logdet=False, activation=None, ndims=2
     ) -> None:

@@ -10,7 +10,6 @@ image generation with conditional invertible neural networks», https://arxiv.or
 from __future__ import annotations
 
 import math
-from functools import partial
 
 import numpy as np
 
@@ -18,6 +17,7 @@ from ..kernels.activations import SigmoidLayer
 from ..kernels.anchors import NO_STATES
 from ..kernels.layout import split
 from ..kernels.multiscale import FlowSteps, SampleBySample, Unsqueezed, joined, part_shapes, parts_of
+from ..kernels.reversible import Reversible
 from ..kernels.squeezers import ShuffleLayer
 from .actnorm import ActNorm
 from .conv1x1 import Conv1x1
@@ -40,7 +40,7 @@ def couple_tangent(activation, dx, x, d_block, block) -> None:
     x += shift
 
 
-class AffineCoupling:
+class AffineCoupling(Reversible):
     """A 1x1 convolution `C`, then the first half of the channels scaled and shifted by what the block `RB` makes of the
     second half and, where there is one, of a condition."""
 
@@ -53,13 +53,21 @@ class AffineCoupling:
         log_scale, shift = split(log_scale_shift)
         return self.activation.forward(log_scale), shift, saved
 
-    def forward(self, x, *condition):
+    def _term(self, scale) -> float | np.ndarray:
+        return log_determinants(scale) if self.logdet else 0.0
+
+    def _couple(self, x, *condition):
+        """Turn `x`, after the convolution, into the output, in place."""
+        x1, x2 = split(x)
+        scale, shift, saved = self._scale_shift(x2, *condition)
+        x1 *= scale
+        x1 += shift
+        return scale, saved
+
+    def forward_term(self, x, *condition):
         y = self.C.forward(x)
-        y1, y2 = split(y)
-        scale, shift, _ = self._scale_shift(y2, *condition)
-        y1 *= scale
-        y1 += shift
-        return (y, log_determinants(scale)) if self.logdet else y
+        scale, _ = self._couple(y, *condition)
+        return y, self._term(scale)
 
     def _undo_coupling(self, y, *condition):
         """Turn `y` into the coupling's input, in place."""
@@ -73,18 +81,39 @@ class AffineCoupling:
         self._undo_coupling(y, *condition)
         return self.C.inverse(y)
 
+    def inverse_term(self, y, *condition):
+        scale, _ = self._undo_coupling(y, *condition)
+        return self.C.inverse(y), self._term(scale)
+
     def backward(self, dy, y, *condition, run):
         scale, saved = self._undo_coupling(y, *condition)
         (dy1, dy2), (x1, _) = split(dy), split(y)
         d_scale = dy1 * x1
         if self.logdet and run.logdets:
             d_scale -= 1 / (scale * run.samples)
-        d_block = np.concatenate((self.activation.backward(d_scale, scale), dy1))
+        dx2, d_condition = self._block_gradient(d_scale, dy1, scale, saved, run, len(dy2))
         dy1 *= scale
-        dx2, d_condition = split(self.RB.backward(d_block, saved, run), len(dy2))
         dy2 += dx2
         results = self.C.backward(dy, y, run)
         return (*results, d_condition) if condition else results
+
+    def _block_gradient(self, d_scale, d_shift, scale, saved, run, channels):
+        """The gradients of what the block takes: of so many channels of the flow, and of the condition."""
+        d_block = np.concatenate((self.activation.backward(d_scale, scale), d_shift))
+        return split(self.RB.backward(d_block, saved, run), channels)
+
+    def backward_inv(self, dx, x, *condition, run):
+        """Of `x1 = (y1 - shift) / scale`, after the gradient of the convolution's inverse."""
+        dx, x = self.C.backward_inv(dx, x, run)
+        (dx1, dx2), x1 = split(dx), split(x)[0].copy()
+        scale, saved = self._couple(x, *condition)
+        dx1 /= scale + np.finfo(x.dtype).eps
+        d_scale = -dx1 * x1
+        if self.logdet and run.logdets:
+            d_scale += 1 / (scale * run.samples)
+        dy2, d_condition = self._block_gradient(d_scale, -dx1, scale, saved, run, len(dx2))
+        dx2 += dy2
+        return (dx, x, d_condition) if condition else (dx, x)
 
 
 class CouplingLayerGlow(AffineCoupling):
@@ -192,22 +221,6 @@ class NetworkGlow(FlowSteps):
     def _splits_after(self, i: int) -> bool:
         return self.split_scales and (i < self.L or self.L == 1)
 
-    def _forward_scale(self, states, i, x):
-        logdet = 0.0
-        for j in range(1, self.K + 1):
-            for layer in (self.AN[i, j], self.CL[i, j]):
-                if self.logdet:
-                    x, term = layer.forward(x)
-                    logdet += term
-                else:
-                    x = layer.forward(x)
-            states.keep(self._step(i, j), x)
-        return x, logdet
-
-    def forward(self, x, states=NO_STATES):
-        z, logdet = self._down(partial(self._forward_scale, states), x)
-        return (z, logdet) if self.logdet else z
-
 
 class ConditionalLayerGlow(AffineCoupling):
     def __init__(
@@ -232,10 +245,12 @@ class ConditionalLayerGlow(AffineCoupling):
 
 
 class NetworkConditionalGlow(SampleBySample):
-    """The latent keeps the data's shape; with `split_scales` its memory holds the parts one after the other."""
+    """The latent keeps the data's shape; with `split_scales` its memory holds the parts one after the other.
+
+    `inverse` and `backward` take the condition as `forward` returns it, `inverse_term` and `backward_inv` as it came.
+    """
 
     logdet = True
-    conditions = 1
     has_steps = True
 
     def __init__(
@@ -272,8 +287,14 @@ class NetworkConditionalGlow(SampleBySample):
                 x, z = split(x)
                 parts.append(z)
         if self.split_scales:
-            x = parts_of(joined([*parts, x]), [(shape[0], *shape[2:])])[0]
+            x = self._joined([*parts, x], shape)
         return x, c, logdet
+
+    def forward_term(self, x, c):
+        return self.forward(x, c)
+
+    def _step_back(self, i: int, j: int) -> int:
+        return self.L * self.K + 1 - (i - 1) * self.K - j
 
     def _part_shapes(self, channels, spatial):
         return part_shapes(channels, spatial, [True] * (self.L - 1) + [False])
@@ -283,6 +304,10 @@ class NetworkConditionalGlow(SampleBySample):
             return None
         *spatial, channels, _ = array.shape
         return [math.prod(shape) for shape in self._part_shapes(channels, spatial[::-1])]
+
+    def _joined(self, parts, shape):
+        """The latent, of the data's shape, of the parts that left at each scale and what stayed."""
+        return parts_of(joined(parts), [(shape[0], *shape[2:])])[0]
 
     def _parts(self, z):
         return parts_of(joined([z]), self._part_shapes(len(z), z.shape[2:]))
@@ -298,6 +323,34 @@ class NetworkConditionalGlow(SampleBySample):
             if self.split_scales:
                 z, c = self.squeezer.inverse(z), self.squeezer.inverse(c)
         return z
+
+    def inverse_term(self, z, c, states=NO_STATES):
+        c = self.AN_C.forward(c)
+        if self.split_scales:
+            *parts, z = self._parts(z)
+            c = self._squeezed(c)
+        logdet = 0.0
+        for i in range(self.L, 0, -1):
+            if self.split_scales and i < self.L:
+                z = np.concatenate((z, parts.pop()))
+            for j in range(self.K, 0, -1):
+                z, term_coupling = self.CL[i, j].inverse_term(z, c)
+                z, term = self.AN[i, j].inverse_term(z)
+                logdet += term + term_coupling
+                states.keep(self._step_back(i, j), z)
+            if self.split_scales:
+                z, c = self.squeezer.inverse(z), self.squeezer.inverse(c)
+        return z, logdet
+
+    def _squeezed(self, c):
+        for _ in range(self.L):
+            c = self.squeezer.forward(c)
+        return c
+
+    def _unsqueezed(self, c):
+        for _ in range(self.L):
+            c = self.squeezer.inverse(c)
+        return c
 
     def backward(self, dz, z, c, run):
         if self.split_scales:
@@ -316,3 +369,24 @@ class NetworkConditionalGlow(SampleBySample):
                 dz, z, dc, c = map(self.squeezer.inverse, (dz, z, dc, c))
         dc, _ = self.AN_C.backward(dc, c, run)
         return dz, z, dc
+
+    def backward_inv(self, dx, x, c, run):
+        shape, c = x.shape, self.AN_C.forward(c)
+        d_parts, parts, dc = [], [], np.zeros_like(c)
+        for i in range(1, self.L + 1):
+            if self.split_scales:
+                dx, x, dc, c = map(self.squeezer.forward, (dx, x, dc, c))
+            for j in range(1, self.K + 1):
+                run.states.restore(self._step_back(i, j), x)
+                dx, x = self.AN[i, j].backward_inv(dx, x, run)
+                dx, x, term = self.CL[i, j].backward_inv(dx, x, c, run=run)
+                dc += term
+            if self.split_scales and i < self.L:
+                (dx, d_left), (x, left) = split(dx), split(x)
+                d_parts.append(d_left)
+                parts.append(left)
+        if self.split_scales:
+            dx, x = self._joined([*d_parts, dx], shape), self._joined([*parts, x], shape)
+            dc, c = self._unsqueezed(dc), self._unsqueezed(c)
+        dc, _ = self.AN_C.backward(dc, c, run)
+        return dx, x, dc

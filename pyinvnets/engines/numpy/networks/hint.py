@@ -8,8 +8,6 @@ Neural Transport for Density Estimation and Bayesian Inference», https://arxiv.
 
 from __future__ import annotations
 
-from functools import partial
-
 import numpy as np
 
 from ..kernels.anchors import NO_STATES
@@ -148,6 +146,8 @@ class CouplingLayerHINT(Reversible):
 class ConditionalHINT(Reversible):
     """Two lanes, of which `y` can be transformed alone: `forward_Y_term` appends the log-determinant of this lane."""
 
+    lanes = 2
+
     def forward_Y(self, y):
         return self.forward_Y_term(y)[0]
 
@@ -277,6 +277,14 @@ def back(steps, run, *lanes, before=0):
     return lanes
 
 
+def back_inv(steps, run, *lanes, after=0):
+    """The way back of the inverse, which went through `after` steps before these."""
+    for number, step in zip(range(after + len(steps), after, -1), steps, strict=True):
+        run.states.restore(number, *lanes[2:])
+        lanes = step.backward_inv(*lanes, run)
+    return lanes
+
+
 def chain(steps, mode, given, *lanes):
     """The lanes after all steps, for modes without a log-determinant; each step is given the same besides them."""
     for step in steps:
@@ -297,14 +305,14 @@ class NetworkConditionalHINT(ConditionalHINT, SampleBySample):
     def forward_term(self, x, y, states=NO_STATES):
         return through(self.steps, "forward_term", x, y, states=states)
 
-    def inverse_term(self, x, y):
-        return through(self.steps[::-1], "inverse_term", x, y)
+    def inverse_term(self, x, y, states=NO_STATES):
+        return through(self.steps[::-1], "inverse_term", x, y, states=states)
 
     def backward(self, dx, dy, x, y, run):
         return back(self.steps, run, dx, dy, x, y)
 
     def backward_inv(self, dx, dy, x, y, run):
-        return chain(self.steps, "backward_inv", (run,), dx, dy, x, y)
+        return back_inv(self.steps, run, dx, dy, x, y)
 
     def jacobian(self, dx, dy, x, y, tangents):
         return chain(self.steps, "jacobian", (tangents,), dx, dy, x, y)
@@ -345,8 +353,14 @@ class NetworkMultiScaleConditionalHINT(ConditionalHINT, Scales):
     def _before(self, i: int) -> int:
         return sum(map(len, self.steps[: i - 1]))
 
-    def inverse_term(self, x, y):
-        return self._up(lambda i, *lanes: through(self.steps[i - 1][::-1], "inverse_term", *lanes), x, y)
+    def _after(self, i: int) -> int:
+        return sum(map(len, self.steps[i:]))
+
+    def inverse_term(self, x, y, states=NO_STATES):
+        def step(i, *lanes):
+            return through(self.steps[i - 1][::-1], "inverse_term", *lanes, states=states, before=self._after(i))
+
+        return self._up(step, x, y)
 
     def backward(self, dx, dy, x, y, run):
         return self._up(
@@ -355,7 +369,7 @@ class NetworkMultiScaleConditionalHINT(ConditionalHINT, Scales):
 
     def backward_inv(self, dx, dy, x, y, run):
         return self._down(
-            lambda i, *lanes: (*chain(self.steps[i - 1], "backward_inv", (run,), *lanes), 0.0), dx, dy, x, y
+            lambda i, *lanes: (*back_inv(self.steps[i - 1], run, *lanes, after=self._after(i)), 0.0), dx, dy, x, y
         )[:-1]
 
     def jacobian(self, dx, dy, x, y, tangents):
@@ -386,15 +400,3 @@ class NetworkMultiScaleHINT(FlowSteps):
                 )
             if self._splits_after(i):
                 n_in //= 2
-
-    def _forward_scale(self, states, i, x):
-        logdet = 0.0
-        for j in range(1, self.K + 1):
-            x, term = self.AN[i, j].forward(x)
-            x, term_coupling = self.CL[i, j].forward(x)
-            logdet += term + term_coupling
-            states.keep(self._step(i, j), x)
-        return x, logdet
-
-    def forward(self, x, states=NO_STATES):
-        return self._down(partial(self._forward_scale, states), x)

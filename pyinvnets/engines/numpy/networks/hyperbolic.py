@@ -15,6 +15,7 @@ from ..kernels.convolution import geometry
 from ..kernels.layout import per_channel, samples_last, samples_second
 from ..kernels.multiscale import SampleBySample
 from ..kernels.params import glorot_uniform, zeros
+from ..kernels.reversible import Reversible
 from ..kernels.squeezers import HaarLayer
 
 _HAAR = HaarLayer()
@@ -29,7 +30,10 @@ def channels_after(n_in: int, action: int, ndims: int) -> int:
     return {-1: n_in << ndims, 0: n_in, 1: n_in >> ndims}[action]
 
 
-class HyperbolicLayer:
+class HyperbolicLayer(Reversible):
+    logdet = False
+    lanes = 2
+
     def __init__(self, rng, n_in, kernel, stride, pad, action=0, alpha=1.0, n_hidden=None, ndims=2) -> None:
         n_out = channels_after(n_in, action, ndims)
         n_hidden = n_in if n_hidden is None else n_hidden
@@ -64,16 +68,26 @@ class HyperbolicLayer:
         force *= -self.alpha
         return force, (shape, matrix, columns, convolved, hidden)
 
-    def forward(self, x_prev, x_curr):
+    def forward_term(self, x_prev, x_curr):
         x_prev, x_curr = self._resize(x_prev, x_curr)
-        return x_curr, 2 * x_curr - x_prev + self._force(x_curr)[0]
+        return x_curr, 2 * x_curr - x_prev + self._force(x_curr)[0], 0.0
 
-    def inverse(self, x_curr, x_new):
-        return self._restore(2 * x_curr - x_new + self._force(x_curr)[0], x_curr)
+    def inverse_term(self, x_curr, x_new):
+        return *self._restore(2 * x_curr - x_new + self._force(x_curr)[0], x_curr), 0.0
 
     def backward(self, d_curr, d_new, x_curr, x_new, run):
-        force, (shape, matrix, columns, convolved, hidden) = self._force(x_curr)
-        d_columns = shape.gather(samples_last(d_new)) * -self.alpha
+        d_force, force = self._force_gradient(d_new, x_curr, run)
+        return self._restore(-d_new, d_curr + 2 * d_new + d_force, 2 * x_curr - x_new + force, x_curr)
+
+    def backward_inv(self, d_prev, d_curr, x_prev, x_curr, run):
+        d_prev, d_curr, x_prev, x_curr = self._resize(d_prev, d_curr, x_prev, x_curr)
+        d_force, force = self._force_gradient(d_prev, x_curr, run)
+        return d_curr + 2 * d_prev + d_force, -d_prev, x_curr, 2 * x_curr - x_prev + force
+
+    def _force_gradient(self, delta, x, run):
+        """The gradient of `x` from that of its force, and the force."""
+        force, (shape, matrix, columns, convolved, hidden) = self._force(x)
+        d_columns = shape.gather(samples_last(delta)) * -self.alpha
         d_convolved = _RELU.gate(matrix @ d_columns, convolved)
         shape.matrix_gradient(
             np.concatenate((hidden, d_convolved), axis=1),
@@ -81,8 +95,7 @@ class HyperbolicLayer:
             run.gradients.out(self.W),
         )
         d_convolved.sum(axis=1, out=run.gradients.out(self.b))
-        d_curr = d_curr + 2 * d_new + samples_second(shape.scatter(matrix.T @ d_convolved, x_curr.shape[1]))
-        return self._restore(-d_new, d_curr, 2 * x_curr - x_new + force, x_curr)
+        return samples_second(shape.scatter(matrix.T @ d_convolved, x.shape[1])), force
 
     def jacobian(self, d_prev, d_curr, x_prev, x_curr, tangents):
         d_prev, d_curr, x_prev, x_curr = self._resize(d_prev, d_curr, x_prev, x_curr)
@@ -95,7 +108,7 @@ class HyperbolicLayer:
 
 
 class NetworkHyperbolic(SampleBySample):
-    """Upstream calls one what is the logarithm of one; `forward` gives the same constant."""
+    """Upstream calls one what is the logarithm of one; `forward` gives the same constant. Its inverse gives zero."""
 
     def __init__(self, rng, n_in, architecture, k=3, s=1, p=1, logdet=True, alpha=1.0, ndims=2) -> None:
         self.HL = []
@@ -106,18 +119,21 @@ class NetworkHyperbolic(SampleBySample):
             n_in = channels_after(n_in, action, ndims)
 
     fields = ("HL",)
+    logdet = True
+    lanes = 2
     has_steps = True
 
-    def forward(self, x_prev, x_curr, states=NO_STATES):
+    def forward_term(self, x_prev, x_curr, states=NO_STATES):
         for number, layer in enumerate(self.HL, 1):
             x_prev, x_curr = layer.forward(x_prev, x_curr)
             states.keep(number, x_prev, x_curr)
         return x_prev, x_curr, 1.0
 
-    def inverse(self, y_curr, y_new):
-        for layer in reversed(self.HL):
+    def inverse_term(self, y_curr, y_new, states=NO_STATES):
+        for number, layer in enumerate(reversed(self.HL), 1):
             y_curr, y_new = layer.inverse(y_curr, y_new)
-        return y_curr, y_new
+            states.keep(number, y_curr, y_new)
+        return y_curr, y_new, 0.0
 
     def backward(self, d_curr, d_new, y_curr, y_new, run):
         for number in range(len(self.HL), 0, -1):
@@ -125,6 +141,12 @@ class NetworkHyperbolic(SampleBySample):
             layer = self.HL[number - 1]
             d_curr, d_new, y_curr, y_new = layer.backward(d_curr, d_new, y_curr, y_new, run)
         return d_curr, d_new, y_curr, y_new
+
+    def backward_inv(self, d_prev, d_curr, x_prev, x_curr, run):
+        for number, layer in zip(range(len(self.HL), 0, -1), self.HL, strict=True):
+            run.states.restore(number, x_prev, x_curr)
+            d_prev, d_curr, x_prev, x_curr = layer.backward_inv(d_prev, d_curr, x_prev, x_curr, run)
+        return d_prev, d_curr, x_prev, x_curr
 
     def jacobian(self, d_prev, d_curr, x_prev, x_curr, tangents):
         for layer in self.HL:

@@ -9,30 +9,33 @@ from __future__ import annotations
 import numpy as np
 
 from ..kernels.layout import outward, split
+from ..kernels.reversible import Reversible
 from .actnorm import ActNorm
 from .conv1x1 import Conv1x1
 from .hint import CouplingLayerHINT
 from .residual import ResidualBlock
 
 
-class CouplingLayerIRIM:
+class CouplingLayerIRIM(Reversible):
+    logdet = False
+
     def __init__(self, rng, n_in, n_hidden, **options) -> None:
         self.C = Conv1x1(rng, n_in)
         self.RB = ResidualBlock(rng, n_in // 2, n_hidden, **options)
 
     fields = ("C", "RB")
 
-    def forward(self, x):
+    def forward_term(self, x):
         x = self.C.forward(x)
         x1, x2 = split(x)
         x2 += self.RB.forward(x1)
-        return self.C.inverse(x)
+        return self.C.inverse(x), 0.0
 
-    def inverse(self, y):
+    def inverse_term(self, y):
         y = self.C.forward(y)
         y1, y2 = split(y)
         y2 -= self.RB.forward(y1)
-        return self.C.inverse(y)
+        return self.C.inverse(y), 0.0
 
     def jacobian(self, dx, x, tangents):
         dx, x = self.C.jacobian(dx, x, tangents)
@@ -49,6 +52,14 @@ class CouplingLayerIRIM:
         y2 -= change
         dy1 += self.RB.backward(dy2, saved, run)
         return self.C.backward(dy, y, run)
+
+    def backward_inv(self, dx, x, run):
+        dx, x = self.C.backward_inv(dx, x, run)
+        (dx1, dx2), (x1, x2) = split(dx), split(x)
+        change, saved = self.RB.forward_save(x1)
+        x2 += change
+        dx1 += self.RB.backward(-dx2, saved, run)
+        return self.C.backward(dx, x, run)
 
 
 def apply(operator, x):

@@ -18,6 +18,7 @@ from ..networks.base.parameters import clear_grad
 from ..networks.glow import NetworkGlow
 from ..storage.weights import save
 from ..training.optimisers import Adam
+from . import places
 
 N_TRAIN = 60_000
 
@@ -25,17 +26,35 @@ BEST_OBJECTIVE = 1.0
 """The banana's entropy less log(2 pi): what `l2 - lgdet` cannot fall below on average."""
 
 
+FILES = (
+    *(f"{figure}.png" for figure in ("target", "training_log", "latent", "latent_to_data", "generated")),
+    *("losses.csv", "weights.safetensors"),
+)
+
+
 def run(
-    output: Path,
+    output: Path | None = None,
     *,
+    overwrite: bool = False,
     engine: str | None = None,
     iterations: int = 400,
     seed: int = 1234,
     batch_size: int = 150,
     learning_rate: float = 9e-4,
 ) -> None:
-    """Train, sample, and write everything to the folder `output`, which is made."""
+    """Train, sample, and write everything to a folder, which is made.
+
+    Args:
+        output: the folder; `None` is `tutorial-output` or, where that holds files of another run, the next free one.
+        overwrite: whether files in the folder may be replaced.
+
+    Raises:
+        ValueError: one of the files exists and may not be replaced.
+        OSError: one cannot be written.
+    """
+    output = _folder(output, overwrite)
     output.mkdir(parents=True, exist_ok=True)
+    places.check({}, {f"{name} in --output": output / name for name in FILES}, overwrite=overwrite)
     X_train = functions.sample_banana(N_TRAIN, seed=seed, engine=engine)
     G = NetworkGlow(2, 16, 1, 10, seed=seed, engine=engine)
     print(f"Training {G!r} on {N_TRAIN} samples of the banana, {iterations} updates of batch {batch_size}")
@@ -53,6 +72,14 @@ def run(
     write_figures(output, X_train, l2, lgdet, Z_test, X_test)
     report(G, rng, seed, engine)
     print(f"Figures, losses.csv and weights.safetensors are in {output}")
+
+
+def _folder(asked: Path | None, overwrite: bool) -> Path:
+    if asked is not None:
+        return asked
+    default = Path("tutorial-output")
+    taken = not overwrite and any((default / name).exists() for name in FILES)
+    return places.beside(default, "") if taken else default
 
 
 def train(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from ..networks.base.parameters import get_params
 from ..networks.glow import NetworkConditionalGlow, NetworkGlow
 from ..networks.spline import NetworkConditionalSpline, NetworkSpline
 
-_NETWORKS: dict[str, tuple[type[Layer], type[Layer]]] = {
+_NETWORKS: dict[str, tuple[Callable[..., Layer], Callable[..., Layer]]] = {
     "affine": (NetworkGlow, NetworkConditionalGlow),
     "spline": (NetworkSpline, NetworkConditionalSpline),
 }
@@ -53,6 +54,8 @@ def _spread(network: Layer, seed: int | None) -> None:
     there. That of a spline coupling gives zeros at first, and needs the kinks only."""
     rng = np.random.default_rng(seed)
     for p in get_params(network):
+        if p.data is None:  # ActNorm's, before the first batch
+            continue
         if p.name.endswith(".RB.W3"):
             p.data[...] = 0.3 * np.abs(p.data)
         elif p.name.endswith(".RB.b1"):

@@ -18,6 +18,7 @@ from .networks.base import arguments as check
 from .networks.base.parameters import named_params
 from .training.schedules import CosineDecay
 from .vectors import VectorFlow
+from .vectors.bounds import Bounds
 
 try:
     from sklearn.base import (
@@ -94,7 +95,9 @@ class _FlowEstimator(BaseEstimator):
             parameters = named_params(flow.network)
             parameters["AN_C.s"].data = np.ones(n_cond, X.dtype)
             parameters["AN_C.b"].data = np.zeros(n_cond, X.dtype)
-        flow.forward(X, condition)  # ActNorm is set from all of the data: a small batch may not vary in every feature.
+        if X.shape[1] > 1:
+            # ActNorm is set from all of the data: a small batch may not vary in every feature.
+            flow.forward(X, condition)
         updates = epochs * -(-(len(X) - held_out) // batch_size)
         self.history_ = flow.fit(
             X,
@@ -139,12 +142,14 @@ def _seed(rng: np.random.RandomState) -> int:
 
 
 class FlowDensity(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixin, _FlowEstimator):
-    """The density of data with two features or more, learnt by a normalising flow (GLOW).
+    """The density of data, learnt by a normalising flow (GLOW).
 
     Features are standardised inside; densities are those of the data as it is given. `transform` gives latents,
-    which are standard Gaussian where the density fits.
+    which are standard Gaussian where the density fits; a single feature has none of its own, see `VectorFlow`.
 
     Args:
+        bounds: of features that have any, such as `(0, 1)` for all, or `[(0, None), None]`, the first positive and the
+            second free: `None` or a pair for each feature. Samples lie within them, and the density is zero outside.
         n_hidden: number of hidden features of the residual blocks.
         K: number of flow steps.
         epochs: how many times to go through the data. The weights with the best validation objective are kept.
@@ -176,22 +181,57 @@ class FlowDensity(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixi
     ((200,), (3, 2))
     """
 
+    def __init__(
+        self,
+        *,
+        bounds: Any = None,
+        n_hidden: int = 32,
+        K: int = 8,
+        epochs: int = 200,
+        batch_size: int = 64,
+        learning_rate: float = 5e-3,
+        noise: float | str = "auto",
+        validation: float = 0.1,
+        patience: int | None = None,
+        engine: str | None = "numpy",
+        random_state: Any = None,
+        verbose: bool = False,
+    ) -> None:
+        super().__init__(
+            n_hidden=n_hidden,
+            K=K,
+            epochs=epochs,
+            batch_size=batch_size,
+            learning_rate=learning_rate,
+            noise=noise,
+            validation=validation,
+            patience=patience,
+            engine=engine,
+            random_state=random_state,
+            verbose=verbose,
+        )
+        self.bounds = bounds
+
     def fit(self, X: Any, y: None = None) -> FlowDensity:
         """Learn the density of rows.
 
         Args:
-            X: data, shape `(n_samples, n_features)`, two or more of each. float32 stays so, all else is float64.
+            X: data, shape `(n_samples, n_features)`, two samples or more. float32 stays so, all else is float64.
             y: ignored.
 
         Returns:
             The estimator.
 
         Raises:
-            ValueError: unfit data or parameters, a feature that never varies.
+            ValueError: unfit data or parameters, a feature that never varies, data outside of the bounds.
         """
-        X = validate_data(self, X, dtype=_DTYPES, ensure_min_samples=2, ensure_min_features=2)
+        X = validate_data(self, X, dtype=_DTYPES, ensure_min_samples=2)
         _check_varies(X)
         rng = check_random_state(self.random_state)
+        bounds = Bounds("FlowDensity", self.bounds, X.shape[1])
+        bounds.check("FlowDensity", X)
+        self._bounds = bounds
+        X = bounds.free(X)[0].astype(X.dtype)
         self.scaler_ = StandardScaler().fit(X)
         self._train(_standardised(self.scaler_, X), None, rng)
         return self
@@ -199,8 +239,12 @@ class FlowDensity(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixi
     def score_samples(self, X: Any) -> np.ndarray:
         """Log-density of each row, in nats, shape `(n_samples,)`."""
         X = self._checked(X)
-        scaled = _standardised(self.scaler_, X)
-        return self.flow_.log_prob(scaled, batch_size=_BATCH) - np.log(self.scaler_.scale_).sum()
+        held = self._bounds.hold(X)
+        # Rows outside of the bounds are not on the line; any that is there stands for them.
+        U, logdet = self._bounds.free(np.where(held[:, None], X, self._bounds.bounded(np.zeros_like(X[:1]))))
+        scaled = _standardised(self.scaler_, U.astype(X.dtype))
+        log_prob = self.flow_.log_prob(scaled, batch_size=_BATCH) - np.log(self.scaler_.scale_).sum() + logdet
+        return np.where(held, log_prob, -np.inf).astype(X.dtype)
 
     def score(self, X: Any, y: None = None) -> float:
         """The mean of `score_samples`: what cross-validation and grid search compare."""
@@ -210,18 +254,20 @@ class FlowDensity(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixi
         """New rows, shape `(n_samples, n_features)`."""
         check_is_fitted(self)
         seed = _seed(check_random_state(random_state))
-        return self.scaler_.inverse_transform(self.flow_.sample(n_samples, seed=seed, batch_size=_BATCH))
+        X = self.flow_.sample(n_samples, seed=seed, batch_size=_BATCH)
+        return self._bounds.bounded(self.scaler_.inverse_transform(X))
 
     def transform(self, X: Any) -> np.ndarray:
         """Latents of rows, of X's shape."""
         X = self._checked(X)
-        return self.flow_.forward(_standardised(self.scaler_, X))[0]
+        self._bounds.check("FlowDensity.transform", X)
+        return self.flow_.forward(_standardised(self.scaler_, self._bounds.free(X)[0].astype(X.dtype)))[0]
 
     def inverse_transform(self, X: Any) -> np.ndarray:
         """Rows of latents."""
         check_is_fitted(self)
         Z = check_array(X, dtype=self.flow_.network.dtype)
-        return self.scaler_.inverse_transform(self.flow_.inverse(Z))
+        return self._bounds.bounded(self.scaler_.inverse_transform(self.flow_.inverse(Z)))
 
     @property
     def _n_features_out(self) -> int:

@@ -47,7 +47,7 @@ def test_no_cell_is_empty(script):
             assert cells[-1].endswith("."), f"the source is cut short: {cells[-1]}"
 
 
-@pytest.mark.parametrize("name", ["NetworkConditionalGlow", "NetworkMultiScaleHINT", "HyperbolicLayer", "reverse"])
+@pytest.mark.parametrize("name", ["NetworkConditionalGlow", "NetworkMultiScaleHINT", "HyperbolicLayer"])
 def test_upstreams_limits_are_named(script, name):
     (row,) = (line for line in script.text().splitlines() if line.startswith(f"| [{name}]"))
     assert "NumPy engine only" in row

@@ -114,7 +114,7 @@ def test_the_schedule_has_as_many_updates_as_the_training(monkeypatch):
 @pytest.mark.parametrize(
     ("fit", "message"),
     [
-        (lambda: FlowDensity().fit(np.zeros((5, 1))), "minimum of 2 is required"),
+        (lambda: FlowDensity(bounds=(0, 1)).fit(np.eye(5)), r"feature 1 of row 1 is 1.0, expected all data strictly"),
         (lambda: FlowDensity().fit(np.eye(5)[:, :3] * [1, 0, 1]), r"feature\(s\) 1 never vary"),
         (lambda: FlowDensity(batch_size=0).fit(np.eye(5)), "batch_size must be at least 1, got 0"),
         (lambda: FlowDensity(K=0).fit(np.eye(5)), "FlowDensity: K must be at least 1, got 0"),

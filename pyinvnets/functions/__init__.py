@@ -9,6 +9,7 @@ from .activations import (
     Sigmoid2Layer,
     SigmoidLayer,
 )
+from .bases import GaussianMixture, StudentT
 from .distributions import sample_banana, sample_swirl
 from .objectives import grad_log_likelihood, grad_mse, log_likelihood, mse
 from .squeezers import (
@@ -47,6 +48,7 @@ __all__ = [
     "ActivationFunction",
     "ExpClampLayer",
     "GaLUlayer",
+    "GaussianMixture",
     "HaarLayer",
     "Haar_squeeze",
     "LeakyReLUlayer",
@@ -55,6 +57,7 @@ __all__ = [
     "Sigmoid2Layer",
     "SigmoidLayer",
     "Squeezer",
+    "StudentT",
     "WaveletLayer",
     "grad_log_likelihood",
     "grad_mse",

@@ -144,7 +144,7 @@ class Sequential(_Composite, Flow):
             splits=last.splits,
             images=last.images,
             no_logdet=_first_reason((layer, layer.signature.no_logdet) for layer in layers),
-            no_samples=first.no_samples,
+            data_splits=first.data_splits,
             no_jacobian=_first_reason((layer, layer.signature.no_jacobian) for layer in layers),
             no_gpu=_first_reason((layer, layer.signature.no_gpu) for layer in layers),
         )

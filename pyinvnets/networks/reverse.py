@@ -91,23 +91,16 @@ class ReversedConditionalFlow(_Reversed, ConditionalFlow):
         return super()._samples(title, *arguments)
 
 
-MIXED = "its data is a latent of several scales, which holds part after part of all samples"
-
-
 def _signature(original: Signature) -> Signature:
-    if original.latent.vector:
-        no_samples: str | None = "its data is a flat vector"
-    else:
-        no_samples = MIXED if original.splits else None
     return replace(
         original,
         inputs=dict(zip(original.inputs, original.latents.values(), strict=True)),
         latents=dict(zip(original.latents, original.inputs.values(), strict=True)),
         images=original.images if original.flat else original.latent,
         latent_condition=original.condition,
-        splits=0,
+        splits=original.data_splits,
+        data_splits=original.splits,
         density_given=False,
-        no_samples=no_samples,
         no_jacobian="there is no derivative of a reversed network along a direction",
     )
 
@@ -137,10 +130,9 @@ def reverse(network: Layer, *, copy: bool = True) -> Layer:
 
     Args:
         network: any network or layer that is invertible, composites included, but `NetworkLoop`; or a reversed one,
-            which gives one like the original. All but `ActNorm`, `CouplingLayerBasic`, `CouplingLayerHINT`,
-            `ConditionalLayerHINT` and `NetworkConditionalHINT` on the NumPy engine only, so far.
+            which gives one like the original.
         copy: whether the reversed network has parameters of its own. Otherwise it shares the original's: gradients and
-            steps of an optimiser on the one are on the other. (On the Julia engine it has its own so far.)
+            steps of an optimiser on the one are on the other.
 
     Raises:
         TypeError: the network is not invertible, or takes an operator.

@@ -61,7 +61,9 @@ def save(network: Layer | Wrapper, path: str | os.PathLike) -> None:
         FileNotFoundError: there is no folder for it.
         OSError: it cannot be written, or the disk is full.
     """
-    wrapper = {"wrapper": type(network).__name__} if isinstance(network, Wrapper) else {}
+    wrapper = {}
+    if isinstance(network, Wrapper):
+        wrapper = {"wrapper": type(network).__name__, "form": json.dumps(network.form())}
     network = network_of(network)
     if not isinstance(network, Layer):
         raise TypeError(f"save: expected a network, layer or VectorFlow, got {network!r}")
@@ -141,7 +143,7 @@ def load(path: str | os.PathLike, *, kind: type[Any] | None = None, engine: str 
                 built.spatial = tuple(spatial)
             wrapper = metadata.get("wrapper")
             if wrapper is not None:
-                built = WRAPPERS[wrapper].of(built)
+                built = WRAPPERS[wrapper].formed(built, json.loads(metadata.get("form", "{}")))
     if kind is not None and not isinstance(built, kind):
         raise TypeError(f"{path} holds {built!r}; expected kind={kind.__name__}")
     return built

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import functools
 import math
-from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,31 +14,15 @@ from ..networks.base.conditional import ConditionalFlow
 from ..networks.base.density import check_tracked
 from ..networks.base.layer import Layer
 from ..networks.base.parameters import get_params, set_params
-from .propagation import Propagation, is_by_sample, latent_of
+from ..networks.reverse import reverse
+from .graphs import outside_graphs
+from .propagation import Propagation, latents_of
 from .ranks import first_forward
+from .sampling import Sampling
 from .tensors import array, check_batch, check_condition_size, check_shapes, check_type, tensor
 
-F = TypeVar("F", bound=Callable[..., Any])
 
-
-def _outside_graphs(method: F) -> F:
-    """Let `torch.compile` break its graph at a method, which the network computes; exports are refused."""
-
-    @functools.wraps(method)
-    def called(self: FlowModule, *args: Any, **options: Any) -> Any:
-        if torch.compiler.is_dynamo_compiling():
-            return torch.compiler.disable(method)(self, *args, **options)
-        if torch.compiler.is_compiling() or torch.jit.is_tracing():
-            raise RuntimeError(
-                f"{self._title} cannot be exported or traced: its network computes outside of PyTorch. torch.compile "
-                "takes a model that contains it; inv.save(flow.network, path) writes it to a file"
-            )
-        return method(self, *args, **options)
-
-    return called  # type: ignore[return-value]
-
-
-class FlowModule(nn.Module):
+class FlowModule(Sampling, nn.Module):
     """A network or layer as an `nn.Module`.
 
     Its parameters are the network's own memory, under the network's names (`CL[1,2].RB.W1`), with axes in PyTorch's
@@ -88,6 +71,7 @@ class FlowModule(nn.Module):
             raise ValueError("FlowModule computes on the CPU, and the network is on the GPU; write network.cpu()")
         super().__init__()
         self.network = network
+        self._reversed: Layer | None = None
         self._conditional = network.signature.condition is not None
         if self._conditional:
             self._names = {"forward": ("x", "c"), "inverse": ("z", "c")}
@@ -110,7 +94,7 @@ class FlowModule(nn.Module):
 
     # Propagation
 
-    @_outside_graphs
+    @outside_graphs
     def forward(self, *inputs: Tensor) -> Any:
         """From data to latent. The first batch sets ActNorm.
 
@@ -132,11 +116,11 @@ class FlowModule(nn.Module):
         inputs = self._checked("forward", inputs)
         arrays = self._arrays(inputs)
         if self._waiting:
-            self._initialise(arrays)
-        results = Propagation.apply(self.network, len(inputs), *inputs, *self._own())
+            self._initialise(self.network, arrays)
+        results = Propagation.apply(self.network, None, len(inputs), *inputs, *self._own())
         return results[0] if len(results) == 1 else results
 
-    @_outside_graphs
+    @outside_graphs
     def log_prob(self, *inputs: Tensor) -> Tensor:
         """Log-density of each sample, shape `(N,)`, in nats, the Gaussian's constant included: of both lanes together,
         or of `x` given `c`.
@@ -155,9 +139,10 @@ class FlowModule(nn.Module):
             result = result - (rows * rows).sum(1) / 2 - rows.shape[1] * math.log(2 * math.pi) / 2
         return result
 
-    @_outside_graphs
+    @outside_graphs
     def inverse(self, *latents: Tensor) -> Any:
-        """From latent to data, without gradient.
+        """From latent to data, with gradients in the latents, the condition and the parameters, unless under
+        `torch.no_grad()`.
 
         Args:
             latents: `z`, or `zx, zy`, as `forward` returns them; of a conditional network `z, c`, with `c` as
@@ -169,13 +154,10 @@ class FlowModule(nn.Module):
         Raises:
             TypeError, ValueError: as `forward`; ValueError also where ActNorm was never initialised, or where the image
                 size that a vector belongs to is not known.
-            RuntimeError: as `forward`; also where a latent asks for its gradient. `FlowModule(inv.reverse(network))`
-                has it, for the networks that `inv.reverse` takes.
+            RuntimeError: as `forward`.
         """
-        if torch.is_grad_enabled() and any(isinstance(z, Tensor) and z.requires_grad for z in latents):
-            raise RuntimeError(f"{self._title}.inverse has no gradient; write z.detach(), or use torch.no_grad()")
         tensors = self._checked("inverse", latents)
-        self._own()
+        own = self._own()
         network, title = self.network, f"{self._title}.inverse"
         network.check_initialised(title)
         named = dict(zip(self._names["inverse"], tensors, strict=True))
@@ -183,57 +165,34 @@ class FlowModule(nn.Module):
         latent = {name: named[name] for name in named if name != "c"}
         check_shapes(title, given, [network.signature.condition] if given else [])
         size = tuple(given["c"].shape[:1:-1]) if given else network.spatial
-        if is_by_sample(network):
+        side = latents_of(network)
+        if side.is_rows:
             self._check_vectors(title, latent, size)
         else:
             check_shapes(title, latent, [*network.signature.latents.values()])
         self._check_together(title, named)
+        asked = [t for t in (*tensors, *own) if t.requires_grad] if torch.is_grad_enabled() else []
+        if asked and (self._reversible or any(t.requires_grad for t in tensors)):
+            results = Propagation.apply(self._backwards, size, len(tensors), *tensors, *own)[: len(latent)]
+            return results[0] if len(results) == 1 else results
         condition = (network.condition_for_inverse(array(c)) for c in given.values())
-        results = network.inverse(*(latent_of(network, z, size) for z in latent.values()), *condition)
+        results = network.inverse(*(side.array(z, size) for z in latent.values()), *condition)
         return tuple(map(tensor, results)) if isinstance(results, tuple) else tensor(results)
 
-    @_outside_graphs
-    @torch.no_grad()
-    def sample(
-        self,
-        sample_shape: int | Sequence[int] = (),
-        condition: Tensor | None = None,
-        *,
-        spatial: tuple[int, ...] | None = None,
-    ) -> Any:
-        """Samples, without gradient; `torch.manual_seed` determines them.
+    @property
+    def _reversible(self) -> bool:
+        """Whether the inverse has gradients: a network of a user's own need not have them."""
+        try:
+            return self._backwards is not None
+        except ValueError:
+            return False
 
-        Args:
-            sample_shape: how many, in one axis or several.
-            condition: of a conditional network, shape `(B, C, H, W)`.
-            spatial: image size `(H, W)`, by default that of the last batch; a condition has its own.
-
-        Returns:
-            Shape `(*sample_shape, C, H, W)`; with a condition `(*sample_shape, B, C, H, W)`, where `[..., i, :, :, :]`
-            are given condition `i`. Of a network with two lanes, `(x, y)`.
-
-        Raises:
-            TypeError, ValueError: an argument is missing, unfit or out of range, the image size is not known, or
-                ActNorm was never initialised.
-        """
-        shape = (sample_shape,) if isinstance(sample_shape, int) else tuple(sample_shape)
-        n, network = math.prod(shape), self.network
-        self._own()
-        options = {"seed": int(torch.randint(2**63 - 1, ()))}
-        if self._conditional != (condition is not None) or (self._conditional and spatial is not None):
-            takes = "a condition, which has the image size" if self._conditional else "no condition"
-            raise TypeError(f"{self._title}.sample takes {takes}")
-        if condition is None:
-            results = network.sample(n, spatial=None if spatial is None else tuple(spatial)[::-1], **options)
-        else:
-            check_type(f"{self._title}.sample", "condition", condition, self._dtype)
-            check_shapes(f"{self._title}.sample", {"condition": condition}, [network.signature.condition])
-            shape = (*shape, len(condition))
-            results = network.sample(n, array(condition.contiguous()), each=True, **options)
-        results = results if isinstance(results, tuple) else (results,)
-        axes = 1 if condition is None else 2
-        samples = [tensor(X).view(*shape, *X.shape[:-axes][::-1]) for X in results]
-        return samples[0] if len(samples) == 1 else tuple(samples)
+    @property
+    def _backwards(self) -> Layer:
+        """The network run the other way, with the same parameters."""
+        if self._reversed is None:
+            self._reversed = reverse(self.network, copy=False)
+        return self._reversed
 
     # Checks, and from tensors to arrays
 
@@ -284,8 +243,8 @@ class FlowModule(nn.Module):
     def _title(self) -> str:
         return f"FlowModule({self.network.title})"
 
-    def _initialise(self, arrays: tuple[np.ndarray, ...]) -> None:
-        """Let the first batch set ActNorm, unless that was done past the module."""
+    def _initialise(self, network: Layer, arrays: tuple[np.ndarray, ...]) -> None:
+        """Let the first batch set ActNorm, in this direction, unless that was done past the module."""
         if not self.network.initialised:
             lazy = [
                 getattr(part, leaf)
@@ -296,7 +255,7 @@ class FlowModule(nn.Module):
             if not any(value.isnan().all() for value in lazy):
                 _give(self)
             else:
-                first_forward(self.network, arrays)
+                first_forward(network, arrays)
         self._take()
 
     def _take(self) -> None:

@@ -11,27 +11,54 @@ import torch
 from torch import Tensor
 
 from ..arrays.latents import by_sample, from_samples
+from ..arrays.spec import ArraySpec
 from ..networks.base.layer import Layer
 from ..networks.base.parameters import clear_grad, get_params
 from .tensors import array, tensor
 
 
-def is_by_sample(network: Layer) -> bool:
-    """Whether the network's latent has no axis of samples, and rows of elements stand for it."""
-    return network.signature.latent.vector or network.signature.splits > 0
+@dataclass(frozen=True)
+class Side:
+    """How tensors stand for the arrays on one side of a network, its data or its latents: as they are, or with a row of
+    all elements for each sample, where the array has no axis of samples.
+
+    Attributes:
+        spec: of the arrays.
+        splits: how many times half of a sample's elements left for another part.
+    """
+
+    spec: ArraySpec
+    splits: int
+
+    @property
+    def is_rows(self) -> bool:
+        return self.spec.vector or self.splits > 0
+
+    def tensor(self, Z: np.ndarray, samples: int) -> Tensor:
+        return tensor(by_sample(Z, samples, self.splits) if self.is_rows else Z)
+
+    def array(self, given: Tensor, size: tuple[int, ...] | None) -> np.ndarray:
+        """The inverse of `tensor`, for images of the size `size`."""
+        if not self.is_rows:
+            return array(given)
+        flat = from_samples(array(given), self.splits)
+        return flat if self.spec.vector else flat.reshape((*size, self.spec.channels, len(given)), order="F")
 
 
-def rows_of(network: Layer, Z: np.ndarray, samples: int) -> Tensor:
-    """A latent as a tensor with a row for each sample."""
-    return tensor(by_sample(Z, samples, network.signature.splits) if is_by_sample(network) else Z)
+def data_of(network: Layer) -> Side:
+    return Side(network.signature.data, network.signature.data_splits)
 
 
-def latent_of(network: Layer, rows: Tensor, size: tuple[int, ...] | None) -> np.ndarray:
-    """The inverse of `rows_of`, for data of image size `size`."""
-    if not is_by_sample(network):
-        return array(rows)
-    flat, space = from_samples(array(rows), network.signature.splits), network.signature.latent
-    return flat if space.vector else flat.reshape((*size, space.channels, len(rows)), order="F")
+def latents_of(network: Layer) -> Side:
+    return Side(network.signature.latent, network.signature.splits)
+
+
+def arrays_of(network: Layer, size: tuple[int, ...] | None, inputs: Sequence[Tensor]) -> tuple[np.ndarray, ...]:
+    """The inputs as the network takes them; `size` is that of the images for which rows among them stand."""
+    lanes, data = len(network.signature.inputs), data_of(network)
+    if network.signature.data.vector and size is not None:
+        network.spatial = size
+    return (*(data.array(x, size) for x in inputs[:lanes]), *(array(c.contiguous()) for c in inputs[lanes:]))
 
 
 @dataclass(frozen=True)
@@ -39,7 +66,7 @@ class _Call:
     """One `forward`, for its `backward`.
 
     Attributes:
-        size: image size, which a network that splits forgets at the next batch.
+        size: image size, which a network over flat vectors forgets at the next batch.
         shapes: of the inputs.
         latents, conditions: how many tensors of each were saved, before the parameters.
     """
@@ -55,18 +82,20 @@ class Propagation(torch.autograd.Function):
     """The latents, and the log-determinant of each sample where the network has a density."""
 
     @staticmethod
-    def forward(ctx: Any, network: Layer, count: int, *tensors: Tensor) -> tuple[Tensor, ...]:
-        """`tensors` are the `count` inputs and then the parameters."""
+    def forward(
+        ctx: Any, network: Layer, size: tuple[int, ...] | None, count: int, *tensors: Tensor
+    ) -> tuple[Tensor, ...]:
+        """`tensors` are the `count` inputs and then the parameters; `size` is that of the images for which rows among
+        the inputs stand."""
         signature, inputs, parameters = network.signature, tensors[:count], tensors[count:]
-        arrays = tuple(map(array, inputs))
+        arrays, lanes = arrays_of(network, size, inputs), len(signature.latents)
         if signature.no_logdet is None:
             *results, logdet = network.forward_by_sample(*arrays)
             logdets = (torch.from_numpy(logdet).to(inputs[0].dtype),)
         else:
             results, logdets = network.forward(*arrays), ()
             results = results if isinstance(results, tuple) else (results,)
-        lanes = len(signature.latents)
-        latents = [rows_of(network, Z, len(inputs[0])) for Z in results[:lanes]]
+        latents = [latents_of(network).tensor(Z, len(inputs[0])) for Z in results[:lanes]]
         # What `backward` needs of the condition: as `forward` gives it, and as it came.
         conditions = [*map(tensor, results[lanes:]), *inputs[1:]] if signature.condition else []
         shapes = tuple(given.shape for given in inputs)
@@ -76,7 +105,7 @@ class Propagation(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *cotangents: Tensor) -> tuple[Tensor | None, ...]:
-        return None, None, *_PullBack.apply(ctx.call, len(cotangents), *cotangents, *ctx.saved_tensors)
+        return None, None, None, *_PullBack.apply(ctx.call, len(cotangents), *cotangents, *ctx.saved_tensors)
 
 
 class _PullBack(torch.autograd.Function):
@@ -135,14 +164,17 @@ def _pull_back(call: _Call, weight: float, deltas: Sequence[Tensor], saved: Sequ
     latents, conditions = saved[: len(deltas)], saved[len(deltas) :]
     if network.signature.flat:
         network.spatial = call.size  # of this forward; another may have come after it
-    arrays = [latent_of(network, z, call.size) for z in (*(delta / (scale or 1.0) for delta in deltas), *latents)]
+    side = latents_of(network)
+    arrays = [side.array(z, call.size) for z in (*(delta / (scale or 1.0) for delta in deltas), *latents)]
     clear_grad(network)
     d_latents, latents = arrays[: len(deltas)], arrays[len(deltas) :]
     of_forward, given = conditions[:-1], conditions[-1:]
     d_inputs = network.pull_back(
         tuple(d_latents), tuple(latents), tuple(map(array, of_forward)), (None, *map(array, given))
     )
-    gradients = [*d_inputs, *(p.grad for p in get_params(network))]
-    scaled = [None if gradient is None else tensor(gradient * scale) for gradient in gradients]
+    lanes, data = len(network.signature.inputs), data_of(network)
+    of_data = [data.tensor(gradient * scale, len(deltas[0])) for gradient in d_inputs[:lanes]]
+    others = [*d_inputs[lanes:], *(p.grad for p in get_params(network))]
+    of_others = [None if gradient is None else tensor(gradient * scale) for gradient in others]
     clear_grad(network)
-    return scaled
+    return [*of_data, *of_others]

@@ -228,8 +228,8 @@ class TestReverse:
         with pytest.raises(TypeError, match="over arrays alone, got NetworkLoop"):
             inv.reverse(inv.NetworkLoop(4, 4, 1, same, engine=engine))
 
-    def test_shares_its_parameters(self):
-        G = inv.NetworkConditionalGlow(2, 3, 4, 1, 2, engine="numpy", seed=1)
+    def test_shares_its_parameters(self, engine):
+        G = inv.NetworkConditionalGlow(2, 3, 4, 1, 2, engine=engine, seed=1)
         R = inv.reverse(G, copy=False)
         assert inv.reverse(R, copy=False) is G
         Z, C = arrays((3, 2, 2, 5), (3, 2, 3, 5))
@@ -243,10 +243,10 @@ class TestReverse:
         R.astype(np.float64)
         assert G.dtype == np.float64 and equal_states(G, R)
 
-    def test_data_of_several_scales(self):
+    def test_data_of_several_scales(self, engine):
         """Latents that hold part after part have derivatives, but are not samples."""
         for name in ("NetworkGlow, split", "NetworkConditionalGlow, split"):
-            run = Run(REVERSED[f"reverse({name})"], "numpy")
+            run = Run(REVERSED[f"reverse({name})"], engine)
             logdets = run.network.forward_by_sample(*run.inputs)[-1]
             assert logdets.mean() == pytest.approx(run.lgdet)
             with pytest.raises(ValueError, match="has no density: its data is a"):

@@ -12,13 +12,8 @@ def limit(kind: str, arguments: dict[str, Any]) -> str | None:
     """Why upstream cannot make a network of this kind with these arguments, where it cannot."""
     if _size(arguments) > _LARGEST:
         return "its sizes multiply up to more parameters than any memory holds; write smaller ones"
-    if kind == "Reversed":
-        reversed_kind = arguments["network"].kind
-        cannot = None if reversed_kind in _REVERSIBLE else f"reverse {reversed_kind}"
-    else:
-        unable = _LIMITS.get(kind, lambda arguments: None)(arguments)
-        cannot = unable and f"do {unable}"
-    return cannot and f'{_VERSION} cannot {cannot}; write engine="numpy"'
+    unable = _LIMITS.get(kind, lambda arguments: None)(arguments)
+    return unable and f'{_VERSION} cannot do {unable}; write engine="numpy"'
 
 
 _LARGEST = 2**56
@@ -63,8 +58,6 @@ def _squeeze_on_a_line(arguments: dict[str, Any]) -> str | None:
 def _on_a_line(arguments: dict[str, Any]) -> str | None:
     return "ndims=1" if arguments["ndims"] == 1 else None
 
-
-_REVERSIBLE = {"ActNorm", "CouplingLayerBasic", "CouplingLayerHINT", "ConditionalLayerHINT", "NetworkConditionalHINT"}
 
 _LIMITS = {
     "CouplingLayerHINT": _deep_hint,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -65,14 +66,26 @@ class JuliaParameter:
         self._owner.set_parameter("grad", self._index, value)
 
 
+@dataclass
+class State:
+    """Of a network, and of the same one run the other way.
+
+    Attributes:
+        double: whether its numbers are doubles, in memory that Julia writes into.
+        spatial: the image size of the last `forward`.
+    """
+
+    double: np.ndarray = field(default_factory=lambda: np.zeros(1, np.uint8))
+    on_gpu: bool = False
+    spatial: tuple[int, ...] | None = None
+
+
 class JuliaModel:
     """One network or layer of InvertibleNetworks.jl."""
 
-    def __init__(self, engine: JuliaEngine, handle: Any) -> None:
+    def __init__(self, engine: JuliaEngine, handle: Any, state: State | None = None) -> None:
         self._engine, self.handle = engine, handle
-        self._double = np.zeros(1, np.uint8)
-        self.on_gpu = False
-        self.spatial: tuple[int, ...] | None = None
+        self.state = state or State()
         self.parameters = []
         for i, line in enumerate(engine.bridge.describe(handle).splitlines(), 1):
             name, *shape = line.split(" ")
@@ -80,7 +93,19 @@ class JuliaModel:
 
     @property
     def dtype(self) -> np.dtype:
-        return _DTYPES[self._double[0]]
+        return _DTYPES[self.state.double[0]]
+
+    @property
+    def on_gpu(self) -> bool:
+        return self.state.on_gpu
+
+    @property
+    def spatial(self) -> tuple[int, ...] | None:
+        return self.state.spatial
+
+    @spatial.setter
+    def spatial(self, value: tuple[int, ...] | None) -> None:
+        self.state.spatial = value
 
     @property
     def julia(self) -> Any:
@@ -114,7 +139,7 @@ class JuliaModel:
         if to_gpu != self.on_gpu:
             bridge = self._engine.bridge
             (bridge.move_to_device_b if to_gpu else bridge.move_to_host_b)(self.handle)
-            self.on_gpu = to_gpu
+            self.state.on_gpu = to_gpu
 
     def accept(self, name: str, array: Any, spec: ArraySpec, title: str) -> Array:
         if not self.on_gpu:
@@ -193,7 +218,7 @@ class JuliaModel:
     def astype(self, dtype: np.dtype) -> None:
         """The flag is Julia's to set, in the same call: an interrupt between the two would leave them apart."""
         if dtype != self.dtype:
-            self._engine.bridge.convert_all_b(self.handle, dtype.itemsize == 8, self._double.ctypes.data)
+            self._engine.bridge.convert_all_b(self.handle, dtype.itemsize == 8, self.state.double.ctypes.data)
 
     def clear_grad(self) -> None:
         self._engine.bridge.clear_grads_b(self.handle)

@@ -21,12 +21,12 @@ class Signature:
         images: the images that `spatial` is the size of: those that a flat vector stands for, where data or latent is
             one; else the data.
         splits: how many times half of a sample's elements leave for the latent, which then holds part after part.
+        data_splits: the same of the data, in reversed networks.
         logdet: whether `forward` returns the log-determinant.
         keeps_volume: whether the log-determinant is zero, whatever `forward` returns for it.
         invertible: whether there is an inverse.
         density_given: whether the first input has a density given the second, by `log_prob_given` and `sample_given`.
         no_logdet: why the log-determinant is not known; `None` where it is.
-        no_samples: why the data is not sample after sample; `None` where it is, as in all networks but reversed ones.
         no_jacobian: why there is no derivative along a direction; `None` where there is one.
         no_gpu: why the network cannot be on a GPU; `None` where it can, on an engine that has GPUs.
     """
@@ -37,12 +37,12 @@ class Signature:
     condition: ArraySpec | None = None
     latent_condition: ArraySpec | None = None
     splits: int = 0
+    data_splits: int = 0
     logdet: bool = False
     keeps_volume: bool = False
     invertible: bool = True
     density_given: bool = False
     no_logdet: str | None = None
-    no_samples: str | None = None
     no_jacobian: str | None = None
     no_gpu: str | None = None
 
@@ -60,6 +60,13 @@ class Signature:
     def no_density(self) -> str | None:
         """Why `log_prob` cannot be computed; `None` where it can."""
         return self.no_logdet or self.no_samples
+
+    @property
+    def no_samples(self) -> str | None:
+        """Why the data cannot be drawn, nor be cut into samples; `None` where it can."""
+        if self.data.vector:
+            return "its data is a flat vector"
+        return "its data is a latent of several scales, part after part of all samples" if self.data_splits else None
 
     @property
     def flat(self) -> bool:

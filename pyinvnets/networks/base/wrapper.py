@@ -37,6 +37,19 @@ class Wrapper:
         """
         raise NotImplementedError
 
+    def form(self) -> dict[str, Any]:
+        """What a file must hold beside the network, as JSON has it."""
+        return {}
+
+    @classmethod
+    def formed(cls: type[W], network: Layer, form: dict[str, Any]) -> W:
+        """The wrapper of a network, with what `form` gave.
+
+        Raises:
+            TypeError, ValueError, LookupError: it is not that.
+        """
+        return cls.of(network)
+
     @property
     def engine(self) -> str:
         """The name of the network's engine."""

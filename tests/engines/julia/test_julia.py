@@ -413,23 +413,12 @@ class TestProcess:
             assert done.stdout.strip() == 'ActNorm(k=2, engine="julia") 2.0', done.stderr
 
 
-REVERSIBLE = {
-    f"reverse({kind})"
-    for kind in (
-        "ActNorm",
-        "CouplingLayerBasic",
-        "ConditionalLayerHINT",
-        "NetworkConditionalHINT",
-    )
-}
-
 REFUSED = {
     "CouplingLayerHINT, 1-D",
     "HyperbolicLayer, 1-D, stride",
     "NetworkConditionalGlow, split, one scale",
     "NetworkMultiScaleHINT, 3-D",
     "NetworkMultiScaleHINT, split, one scale",
-    *(name for name in cases.CASES if name.startswith("reverse(") and name not in REVERSIBLE),
 }
 """The cases that upstream cannot do, for which the Julia engine raises an error that says so."""
 

@@ -30,7 +30,6 @@ net_of(handle::Handle) = handle.net
 net_of(other) = other
 
 function constructor(kind)
-    kind == "Reversed" && return reverse
     kind == "NetworkLoop" && return unrolled_loop
     return getfield(InvertibleNetworks, Symbol(kind))
 end
@@ -106,10 +105,6 @@ safe_leave_address() = Int(cglobal(:jl_gc_safe_leave))
 
 propagate(net, mode, arguments...) = InvertibleNetworks._predefined_mode(net, mode, arguments...)
 
-function propagate(net::Reversed, mode, arguments...)
-    return propagate(net.I, get(InvertibleNetworks._RNet_modes, mode, mode), arguments...)
-end
-
 # Upstream gives `Conv1x1` its backward as the inverse of a pair, and a second result in `inverse`.
 function propagate(layer::Conv1x1, mode, arguments...)
     mode === :backward && return layer.inverse(arguments)
@@ -172,6 +167,7 @@ function set_latent_sizes!(net, len, spatial...)
     end
 end
 set_latent_sizes!(handle::Handle, len, spatial...) = set_latent_sizes!(handle.net, len, spatial...)
+set_latent_sizes!(net::Reversed, len, spatial...) = set_latent_sizes!(net.I, len, spatial...)
 
 as_size(::Vector{Tuple}, size) = size
 as_size(::Vector{Array}, size) = collect(size)

@@ -36,7 +36,7 @@ forward_Y_by_sample_of(handle, arrays) = by_sample(Y -> forward_Y(handle.net, Y)
 
 function by_sample(forward, arrays)
     all_results = with(() -> checked(() -> forward(arrays...)), BY_SAMPLE)
-    terms = values_of(last(all_results), first(arrays))
+    terms = values_of(last(all_results), first(A for A in (arrays..., all_results...) if ndims(A) > 1))
     return results((all_results[1:(end-1)]..., terms), arrays)
 end
 

@@ -69,7 +69,7 @@ def main():
     package = median_seconds("-c", "import pyinvnets") - bare
     print(f"import pyinvnets   {package:.3f} s, of which numpy {numpy:.3f} s")
     with tempfile.TemporaryDirectory() as folder:
-        command = ("-m", "pyinvnets", "tutorial", "--engine", "numpy", "--output", folder)
+        command = ("-m", "pyinvnets", "tutorial", "--engine", "numpy", "--overwrite", "--output", folder)
         print(f"tutorial command   {median_seconds(*command, repeats=3):.1f} s")
     if ready():
         julia()

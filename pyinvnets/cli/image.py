@@ -32,7 +32,7 @@ def build(found: Installation) -> None:
         print(f"The system image {image.path(found)} fits")
         return
     print(
-        "Building a system image, in about 12 minutes on one core; it takes 7 GB of memory and 600 MB of disk",
+        "Building a system image, in about 15 minutes on two cores; it takes 7 GB of memory and 600 MB of disk",
         flush=True,
     )
     begun = time.perf_counter()

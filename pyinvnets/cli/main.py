@@ -171,7 +171,12 @@ def _add_tutorial(commands: argparse._SubParsersAction) -> None:
     add("--seed", type=int, default=1234, help="of samples and weights (default: 1234)")
     add("--batch-size", type=_batch_size, default=150, help="samples per update (default: 150)")
     add("--learning-rate", type=_positive_float, default=9e-4, help="of Adam (default: 0.0009)")
-    add("--output", type=Path, default=Path("tutorial-output"), help="folder to write to (default: tutorial-output)")
+    add(
+        "--output",
+        type=Path,
+        help="folder to write to (default: tutorial-output, or with a number behind it where that holds another run)",
+    )
+    _add_overwrite(tutorial)
     tutorial.set_defaults(run=_tutorial)
 
 
@@ -307,9 +312,7 @@ def _on_files(
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--engine", choices=(*ENGINES, "auto"), help=_ENGINE)
-    parser.add_argument(
-        "--overwrite", action="store_true", help="replace files that exist (default: they are kept, and it is an error)"
-    )
+    _add_overwrite(parser)
     parser.add_argument(
         "--julia-layout",
         action="store_true",
@@ -317,6 +320,12 @@ def _on_files(
         "or (n_features, n_samples) (default: PyTorch's)",
     )
     return parser
+
+
+def _add_overwrite(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--overwrite", action="store_true", help="replace files that exist (default: they are kept, and it is an error)"
+    )
 
 
 def _command(name: str) -> Callable[[argparse.Namespace], int | None]:
@@ -333,6 +342,7 @@ def _tutorial(options: argparse.Namespace) -> None:
 
     tutorial.run(
         options.output,
+        overwrite=options.overwrite,
         engine=options.engine,
         iterations=options.iterations,
         seed=options.seed,

@@ -48,8 +48,10 @@ def _is_ordinary(path: str | os.PathLike) -> bool:
 
 
 def beside(path: Path, word: str) -> Path:
-    """A free name beside a file, such as `weights-stopped.safetensors`."""
-    names = (path.with_name(f"{path.stem}-{word}{number}{path.suffix}") for number in ("", *range(2, 10_000)))
+    """A free name beside a file, such as `weights-stopped.safetensors`, or `weights-2.safetensors` without a word."""
+    numbers = range(2, 10_000)
+    ends = [word, *(f"{word}{number}" for number in numbers)] if word else numbers
+    names = (path.with_name(f"{path.stem}-{end}{path.suffix}") for end in ends)
     return next(name for name in names if not name.exists())
 
 

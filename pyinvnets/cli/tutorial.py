@@ -22,6 +22,7 @@ from ..training.gradients import NotFinite
 from ..training.losses import MaximumLikelihood
 from ..training.optimisers import Adam
 from ..training.ranks import Alone, ranks_of
+from . import places
 from .processes import world
 
 N_TRAIN = 60_000
@@ -30,22 +31,37 @@ BEST_OBJECTIVE = 1.0
 """The banana's entropy less log(2 pi): what `l2 - lgdet` cannot fall below on average."""
 
 
+FILES = (
+    *(f"{figure}.png" for figure in ("target", "training_log", "latent", "latent_to_data", "generated")),
+    *("losses.csv", "weights.safetensors"),
+)
+
+
 def run(
-    output: Path,
+    output: Path | None = None,
     *,
+    overwrite: bool = False,
     engine: str | None = None,
     iterations: int = 400,
     seed: int = 1234,
     batch_size: int = 150,
     learning_rate: float = 9e-4,
 ) -> None:
-    """Train, sample, and write everything to the folder `output`, which is made.
+    """Train, sample, and write everything to a folder, which is made.
 
     Several processes share the batches, and the first of them does the rest.
+
+    Args:
+        output: the folder; `None` is `tutorial-output` or, where that holds files of another run, the next free one.
+        overwrite: whether files in the folder may be replaced.
+
+    Raises:
+        ValueError: one of the files exists and may not be replaced.
+        OSError: one cannot be written.
     """
     ranks = ranks_of(world())
     with ranks.agreed():
-        output.mkdir(parents=True, exist_ok=True)
+        folder = ranks.of_first(lambda: _folder(output, overwrite))
         X_train = functions.sample_banana(N_TRAIN, seed=seed, engine=engine)
         G = NetworkGlow(2, 16, 1, 10, seed=seed, engine=engine)
         if ranks.speaks:
@@ -55,7 +71,7 @@ def run(
         if ranks.speaks:
             seconds = time.perf_counter() - start
             print(f"Trained in {seconds:.1f} s, {1e3 * seconds / iterations:.2f} ms an update")
-            _write(output, G, X_train, l2, lgdet, seed)
+            _write(folder, G, X_train, l2, lgdet, seed)
 
 
 def _write(output: Path, G: NetworkGlow, X_train: np.ndarray, l2: np.ndarray, lgdet: np.ndarray, seed: int) -> None:
@@ -67,6 +83,16 @@ def _write(output: Path, G: NetworkGlow, X_train: np.ndarray, l2: np.ndarray, lg
     write_figures(output, X_train, l2, lgdet, Z_test, X_test)
     report(G, rng, seed, G.engine)
     print(f"Figures, losses.csv and weights.safetensors are in {output}")
+
+
+def _folder(asked: Path | None, overwrite: bool) -> Path:
+    """The folder, made and seen to be writable."""
+    default = Path("tutorial-output")
+    taken = not overwrite and any((default / name).exists() for name in FILES)
+    folder = asked or (places.beside(default, "") if taken else default)
+    folder.mkdir(parents=True, exist_ok=True)
+    places.check({}, {f"{name} in --output": folder / name for name in FILES}, overwrite=overwrite)
+    return folder
 
 
 def train(

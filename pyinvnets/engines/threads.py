@@ -2,7 +2,8 @@
 
 A library such as OpenBLAS lets its threads wait for each other in a loop at every product. On a machine with other work
 to do that costs more than it gains, up to a hundred times, so the engine gives each of its own threads a part of the
-batch, and the library one thread.
+batch, and the library one thread. Python's threads suffer too, since each waits its turn for the interpreter's lock: so
+it is measured whether they get on, and while they do not, one thread computes all parts.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import functools
 import os
 import threading
+import time
 import weakref
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
@@ -22,8 +24,10 @@ _chosen: int | None = None
 def set_num_threads(n: int | None) -> None:
     """Choose how many threads the NumPy engine uses for large batches; small ones need one.
 
-    The same number gives the same results to the last bit; another number changes their rounding. Julia's threads are
-    chosen by `init`.
+    A large batch is cut into so many parts, each of which has a thread to itself unless other work on the machine makes
+    threads slower than none. The same number gives the same results to the last bit, whatever else the machine does;
+    another number changes their rounding. What cannot be cut, such as a single layer, has one thread by default, and
+    otherwise n in NumPy's library for matrix products. Julia's threads are chosen by `init`.
 
     Args:
         n: how many, or `None` for the default: as many as NumPy's library for matrix products had when the engine was
@@ -41,6 +45,11 @@ def set_num_threads(n: int | None) -> None:
 def num_threads() -> int:
     """How many threads there are for a large batch."""
     return _chosen or _default()
+
+
+def blas_threads() -> int:
+    """How many threads the library of matrix products has for a large batch that is not cut."""
+    return _chosen or 1
 
 
 def _cores() -> int:
@@ -92,8 +101,8 @@ class BlasThreads:
     """
 
     def begin(self, n: int) -> None:
-        default = _default()  # Before the limit: it asks the libraries.
-        _alone(self._begin, min(n, default) if _chosen is None else n)
+        _default()  # Before the limit: it asks the libraries.
+        _alone(self._begin, n)
 
     def _begin(self, n: int) -> None:
         if not _before:
@@ -111,6 +120,50 @@ class BlasThreads:
             for library, n in zip(_libraries(), _before, strict=True):
                 library.set_num_threads(n)
             _before.clear()
+
+
+class Crowd:
+    """Whether the machine has so much other work that threads are slower than none.
+
+    Threads that together get less time of the processors than passes on the clock do worse than one thread would. For
+    some time after that one thread is enough; then they are tried again.
+    """
+
+    _TRIALS = 0.05
+    """The share of the time that trials may take."""
+
+    def __init__(self) -> None:
+        self._until = 0.0
+
+    @property
+    def present(self) -> bool:
+        return time.monotonic() < self._until
+
+    def judge(self, seconds: float, of_processors: float) -> None:
+        """Learn from how long threads took, and how long processors worked for them."""
+        if of_processors < seconds:
+            self._until = time.monotonic() + seconds / self._TRIALS
+
+
+CROWD = Crowd()
+
+
+def in_turns_or_threads(calls: Sequence[Callable[[], T]]) -> list[T]:
+    """What the calls give, made in threads of their own, or one after the other on a machine with other work."""
+    if len(calls) == 1 or CROWD.present:
+        return [call() for call in calls]
+    spent: list[float] = []
+
+    def timed(call: Callable[[], T]) -> T:
+        start = time.thread_time()
+        result = call()
+        spent.append(time.thread_time() - start)
+        return result
+
+    start = time.perf_counter()
+    results = in_threads([functools.partial(timed, call) for call in calls])
+    CROWD.judge(time.perf_counter() - start, sum(spent))
+    return results
 
 
 def in_threads(calls: Sequence[Callable[[], T]]) -> list[T]:

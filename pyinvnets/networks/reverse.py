@@ -22,6 +22,7 @@ from .base.pair import PairFlow
 from .base.shapes import ParameterShape, of_part
 from .base.signature import Signature
 from .base.summary import Shape, Step
+from .base.wrapper import Wrapper
 
 
 class _Reversed(Layer):
@@ -148,6 +149,11 @@ def reverse(network: Layer, *, copy: bool = True) -> Layer:
     >>> X, lgdet = R.forward(Z)
     >>> dZ, Z_again = R.backward(X / 100, X)
     """
+    if isinstance(network, Wrapper):
+        raise TypeError(
+            f"reverse: {type(network).__name__} is more than its network; write inv.reverse(flow.network), or take "
+            "samples and their log-densities from sample_and_log_prob"
+        )
     if copy and network.on_gpu:
         raise ValueError("reverse: a copy is made on the CPU; write inv.reverse(G.cpu()).gpu()")
     if isinstance(network, _Reversed):

@@ -12,6 +12,7 @@ import numpy as np
 
 from ..arrays.scalars import as_python, is_integer, is_real
 from ..networks.base.layer import Layer
+from ..networks.base.wrapper import Wrapper
 from ..storage.files import check_writable
 from .checkpoints import read_checkpoint
 from .data import BATCH_SIZE, training_data
@@ -109,6 +110,7 @@ def fit(
         epochs, batch_size, patience, clip_norm, noise, seed, validation = map(
             as_python, (epochs, batch_size, patience, clip_norm, noise, seed, validation)
         )
+        _check_network(G)
         _check_objective(objective)
         inputs = objective.inputs(G)
         _check_numbers(epochs, batch_size, patience, clip_norm, noise, seed)
@@ -150,6 +152,13 @@ def fit(
 
 
 # Arguments
+
+
+def _check_network(G: Any) -> None:
+    if isinstance(G, Wrapper):
+        raise TypeError(f"fit: a {type(G).__name__} has a method of its own for that; write flow.fit(X)")
+    if not isinstance(G, Layer):
+        raise TypeError(f"fit: G must be a network, such as NetworkGlow(2, 16, 1, 10), got {G!r}")
 
 
 def _check_objective(objective: Any) -> None:

@@ -23,7 +23,8 @@ from pyinvnets.validation.cases import SHARED, Case, ReversedCase, Run
 DRAWS = 3
 """Of inputs, of which one must do: a kink of a ReLU within a difference spoils it, a wrong derivative all."""
 
-STEPS = 10.0 ** -np.arange(4.5, 6.1, 0.5)
+STEPS = 10.0 ** -np.arange(5.5, 7.1, 0.5)
+"""Small, so that few kinks are crossed on the way."""
 
 
 # Networks
@@ -251,16 +252,16 @@ def log_determinant(run: Run) -> str | None:
 
 
 def slope(objective: Callable[[list[np.ndarray]], float], gradients: list[np.ndarray], seed: int) -> float:
-    """The order of the first-order Taylor remainder: the middle one of several directions."""
+    """The order of the first-order Taylor remainder: the middle one of five directions."""
     rng, start, slopes = np.random.default_rng(seed), objective([0 * g for g in gradients]), []
-    for _ in range(3):
+    for _ in range(5):
         directions = [rng.standard_normal(g.shape) for g in gradients]
         derivative = sum((g * v).sum() for g, v in zip(gradients, directions, strict=True))
         errors = [abs(objective([h * v for v in directions]) - start - h * derivative) for h in STEPS]
         if max(errors) < 1e-10 * max(1.0, abs(start)):
             return 2.0  # Nothing but rounding.
         slopes.append(float(np.polyfit(np.log(STEPS), np.log(errors), 1)[0]))
-    return sorted(slopes)[1]
+    return sorted(slopes)[2]
 
 
 def gradients(run: Run, seed: int) -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -37,18 +38,21 @@ def run(*arguments: str, folder: Path = ROOT, environment: dict[str, str]) -> su
 
 @pytest.fixture
 def home(tmp_path):
-    """The environment of a user whose home and configuration are empty, and who has set nothing of Julia's."""
-    kept = {k: v for k, v in os.environ.items() if not k.startswith(("PYTHON_JULIACALL", "PYINVNETS"))}
-    return kept | {"HOME": str(tmp_path), "XDG_CONFIG_HOME": str(tmp_path / "config"), "XDG_CACHE_HOME": str(tmp_path)}
+    """The environment of a user whose configuration is empty, and who has set nothing of Julia's."""
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(("PYTHON_JULIA", "PYINVNETS"))}
+    return kept | {"XDG_CONFIG_HOME": str(tmp_path / "config"), "XDG_CACHE_HOME": str(tmp_path)}
 
 
 def test_from_nothing_to_a_backward_pass(tmp_path, home):
-    """juliapkg installs the packages for the Julia that is here into a project that is not yet there."""
+    """juliapkg installs the packages for the Julia that is here into a project that is not yet there. They come from
+    the internet, or from a registry in Julia's depot and repositories that Git's configuration puts in their place."""
     home |= {
         "PYTHON_JULIAPKG_EXE": str(installation.find().executable),
         "PYTHON_JULIAPKG_PROJECT": str(tmp_path / "project"),
     }
     done = run("-m", "pyinvnets", "setup", environment=home)
+    if re.search("there is no network|[Cc]ould not resolve host|failed to resolve address", done.stderr):
+        pytest.skip("no network to install Julia's packages from")
     assert done.returncode == 0 and "Ready" in done.stdout, done.stdout + done.stderr
     again = run("-c", NETWORK, environment=home)
     assert again.stdout.startswith("julia ") and "compiling" not in again.stderr, again.stderr

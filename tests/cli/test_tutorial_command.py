@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -58,6 +59,20 @@ def test_a_file_in_the_way(engine, tmp_path, capsys):
     (tmp_path / "file").write_text("")
     assert main(["tutorial", "--engine", engine, "--output", str(tmp_path / "file")]) == 1
     assert "pyinvnets tutorial:" in capsys.readouterr().err
+
+
+def test_a_former_run_is_kept(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    short = ["tutorial", "--engine", "numpy", "--iterations", "1", "--batch-size", "20"]
+    assert main(short) == 0
+    first = Path("tutorial-output/weights.safetensors").read_bytes()
+    assert main([*short, "--seed", "2"]) == 0
+    assert "weights.safetensors are in tutorial-output-2" in capsys.readouterr().out
+    assert main([*short, "--seed", "2", "--output", "tutorial-output"]) == 1
+    assert "exists and is kept; write --overwrite to replace it" in capsys.readouterr().err
+    assert Path("tutorial-output/weights.safetensors").read_bytes() == first
+    assert main([*short, "--seed", "2", "--output", "tutorial-output", "--overwrite"]) == 0
+    assert Path("tutorial-output/weights.safetensors").read_bytes() != first
 
 
 def test_energy_distance_tells_samples_apart():

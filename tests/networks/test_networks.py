@@ -227,6 +227,8 @@ class TestReverse:
             inv.reverse(inv.ResidualBlock(2, 4, engine=engine))
         with pytest.raises(TypeError, match="over arrays alone, got NetworkLoop"):
             inv.reverse(inv.NetworkLoop(4, 4, 1, same, engine=engine))
+        with pytest.raises(TypeError, match=r"write inv.reverse\(flow.network\)"):
+            inv.reverse(inv.VectorFlow(2, engine=engine))
 
     def test_shares_its_parameters(self, engine):
         G = inv.NetworkConditionalGlow(2, 3, 4, 1, 2, engine=engine, seed=1)

@@ -421,6 +421,7 @@ class TestInput:
         ({"X": [[1.0]]}, TypeError, "X must be a NumPy array, got float"),
         ({"G": inv.ActNorm(2, engine="numpy")}, ValueError, "keeps no log-determinant; make it with logdet=True"),
         ({"G": inv.ResidualBlock(2, 4, engine="numpy")}, TypeError, "expected a network with a density"),
+        ({"G": inv.VectorFlow(2, K=2, engine="numpy")}, TypeError, "VectorFlow has a method of its own.*flow.fit"),
         ({"G": inv.NetworkConditionalGlow(2, 2, 4, 1, 1, engine="numpy")}, ValueError, "also takes a condition"),
     ],
 )

@@ -13,7 +13,7 @@ from ..._warnings import warn
 from ...arrays.checks import checked
 from ...arrays.quiet import quietly
 from ...arrays.spec import ArraySpec
-from ..threads import BlasThreads, in_threads, num_threads
+from ..threads import BlasThreads, blas_threads, in_turns_or_threads, num_threads
 from .batches import Cutting, shares
 from .kernels.anchors import NO_STATES, NoStates, States, checksum, difference, probe
 from .kernels.layout import inward, outward
@@ -303,16 +303,16 @@ class NumpyModel:
     def _in_parts(
         self, method: str, arrays: tuple[Any, ...], parts: list[slice], given: list[dict[str, Any]]
     ) -> tuple[Any, ...]:
-        """The batch in parts, each in a thread of its own."""
+        """The batch in parts, in threads where they gain time."""
         function = getattr(self.layer, method)
         if len(parts) == 1:
-            threads = num_threads() if self._is_large(arrays) else 1
+            threads = blas_threads() if self._is_large(arrays) else 1
             return with_blas_threads(threads, partial(_run, function, arrays, given[0]))
         cutting = Cutting(self.layer, method)
         calls = [
             partial(_run, function, cutting.take(arrays, part), own) for part, own in zip(parts, given, strict=True)
         ]
-        results = with_blas_threads(1, partial(in_threads, calls))
+        results = with_blas_threads(1, partial(in_turns_or_threads, calls))
         return cutting.join(results, method.startswith("forward") and self._tracks(results[0]))
 
     def _parts(self, arrays: tuple[Any, ...]) -> list[slice]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from helpers.comparison import assert_close
 from helpers.interrupts import interrupted, lines
 from pyinvnets.engines import threads
 from pyinvnets.engines.numpy import model
-from pyinvnets.validation.cases import CASES, Run
+from pyinvnets.validation.cases import CASES, REVERSED, Run
 
 
 def is_cut(case):
@@ -21,13 +22,21 @@ def is_cut(case):
     return isinstance(made, model.NumpyModel) and getattr(made.layer, "sample_by_sample", False)
 
 
-CUT = [name for name, case in CASES.items() if is_cut(case) and case.shapes[0][-1] > 1]
+def samples(case):
+    run = Run(case, "numpy")
+    return next(array.shape[-1] for array in (*run.inputs, *run.outputs) if array.ndim > 1)
+
+
+ALL = CASES | REVERSED
+CUT = [name for name, case in ALL.items() if is_cut(case) and samples(case) > 1]
 
 
 @pytest.fixture
 def two(monkeypatch):
-    """Two threads for any batch."""
+    """Two threads for any batch, whatever else the machine does."""
     monkeypatch.setattr(model, "LARGE", 0)
+    monkeypatch.setattr(threads, "CROWD", threads.Crowd())
+    monkeypatch.setattr(threads.Crowd, "judge", lambda *arguments: None)
     inv.set_num_threads(2)
     yield
     inv.set_num_threads(None)
@@ -66,7 +75,7 @@ def computed(run):
 
 @pytest.mark.parametrize("name", CUT)
 def test_the_same_numbers(name, two, used):
-    run = Run(CASES[name], "numpy")
+    run = Run(ALL[name], "numpy")
     assert len(used) > 1
     together = computed(run)
     again = computed(run)
@@ -84,6 +93,39 @@ def test_gradients_of_convolutions_are_added_up(two):
     run.network.backward(*run.residuals, *run.outputs)
     for p in inv.get_params(run.network):
         assert_close(p.grad, (2 if ".v" in p.name else 1) * first[p.name], 1e-9, p.name)
+
+
+def test_beside_other_work_one_thread_computes_the_same_parts(two, used, monkeypatch):
+    together = computed(Run(CASES["NetworkGlow"], "numpy"))
+    used.clear()
+    monkeypatch.setattr(threads.Crowd, "present", True)
+    in_turns = computed(Run(CASES["NetworkGlow"], "numpy"))
+    assert used == {threading.main_thread()}
+    for got, expected in zip(in_turns, together, strict=True):
+        np.testing.assert_array_equal(got, expected)
+
+
+def test_threads_that_wait_are_tried_again_after_a_while(monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr(threads.time, "monotonic", lambda: now[0])
+    crowd = threads.Crowd()
+    crowd.judge(seconds=0.1, of_processors=0.19)
+    assert not crowd.present
+    crowd.judge(seconds=0.1, of_processors=0.05)
+    assert crowd.present
+    now[0] = 1.9
+    assert crowd.present
+    now[0] = 2.1
+    assert not crowd.present
+
+
+def test_work_of_threads_is_measured(monkeypatch):
+    """A thread that sleeps works no more than one that waits for its turn."""
+    monkeypatch.setattr(threads, "CROWD", threads.Crowd())
+    threads.in_turns_or_threads([lambda: time.sleep(0.1), lambda: time.sleep(0.1)])
+    assert threads.CROWD.present
+    me = threading.current_thread()
+    assert threads.in_turns_or_threads([threading.current_thread, threading.current_thread]) == [me, me]
 
 
 def test_small_batches_need_one_thread(used):

@@ -86,12 +86,10 @@ class ReversedConditionalFlow(_Reversed, ConditionalFlow):
     def input_shapes(self, shape: Shape) -> dict[str, Shape | None]:
         return self.arguments["network"].input_shapes(shape)
 
-    def _samples(
-        self, title: str, n: int, C: Array, each: bool, seed: int | None, batch_size: int | None
-    ) -> tuple[Array, Array]:
+    def _samples(self, title: str, *arguments: Any) -> tuple[Array, Array]:
         if self.signature.no_samples:
             raise ValueError(f"{title}: {self.signature.no_samples}")
-        return super()._samples(title, n, C, each, seed, batch_size)
+        return super()._samples(title, *arguments)
 
 
 def _signature(original: Signature) -> Signature:

@@ -142,6 +142,7 @@ def reverse(network: Layer, *, copy: bool = True) -> Layer:
     Source: upstream for `ActNorm`, `CouplingLayerBasic`, `CouplingLayerHINT`, `ConditionalLayerHINT` and
     `NetworkConditionalHINT`; for all others the derivatives are this package's own.
 
+    >>> import numpy as np
     >>> import pyinvnets as inv
     >>> G = inv.NetworkGlow(2, 16, 1, 4, engine="numpy", seed=1)
     >>> R = inv.reverse(G)

@@ -6,36 +6,48 @@ import argparse
 import math
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from tqdm import tqdm
 
+from ..arrays.stored import StoredArray, take
 from ..networks.base.layer import Layer
 from ..networks.base.parameters import get_params
 from ..networks.base.wrapper import network_of
+from ..storage import datasets
 from ..storage import npy as sample_files
 from ..storage.expressions import Expression
 from ..storage.files import same_file
 from ..storage.npy import STANDARD
 from ..storage.weights import load, save
-from ..training import batches
+from ..training.batches import check_finite
 from ..training.fit import fit
 from ..training.history import History
 from ..training.loop import KEPT
+from ..training.ranks import Alone, ranks_of
 from . import places
+from .processes import world
 
 
 def train(options: argparse.Namespace) -> int:
     """Write weights and history; the exit status is 1 where the objective was not finite or a disk was full, 130 after
     Ctrl-C."""
+    comm = world()
+    ranks = ranks_of(comm)
+    with ranks.agreed():
+        return _train(options, comm, _say if ranks.speaks else _say_nothing)
+
+
+def _train(options: argparse.Namespace, comm: Any, say: Callable[[str], None]) -> int:
     output = Path(options.output)
     history_file = options.history or output.with_name(f"{output.stem}-history.csv")
     checkpoint = options.checkpoint or options.resume
     places.check(
-        {"DATA": options.data, "--condition": options.condition, "--resume": options.resume},
+        {**_data_files(options), "--resume": options.resume},
         {"--output": output, "--history": history_file, "--checkpoint": checkpoint},
         overwrite=options.overwrite,
         goes_on=options.resume if checkpoint == options.resume else None,
@@ -49,7 +61,7 @@ def train(options: argparse.Namespace) -> int:
     G = expression.make(options.engine, options.seed)
     X, *condition = _for_network(G, samples, options)
     parameters = sum(math.prod(p.shape) for p in get_params(G))
-    _say(f"Training {G!r}: {parameters:,} parameters, {X.shape[-1]:,} samples of shape {X.shape[:-1]}")
+    say(f"Training {G!r}: {parameters:,} parameters, {X.shape[-1]:,} samples of shape {X.shape[:-1]}")
     history, full = History(), None
 
     def after_epoch(G: Layer, so_far: History) -> None:
@@ -73,12 +85,13 @@ def train(options: argparse.Namespace) -> int:
             callback=after_epoch,
             checkpoint=checkpoint,
             resume=options.resume,
+            comm=comm,
         )
     except OSError as error:
         if error.errno is None or checkpoint is None or not same_file(error.filename or "", checkpoint):
             raise
         full = error
-    return _keep(G, history, output, history_file, full)
+    return _keep(G, history, output, history_file, full) if ranks_of(comm).speaks else 0
 
 
 def _keep(G: Layer, history: History, output: Path, history_file: Path, full: OSError | None) -> int:
@@ -108,40 +121,69 @@ def _keep(G: Layer, history: History, output: Path, history_file: Path, full: OS
 
 
 def sample(options: argparse.Namespace) -> None:
+    ranks = ranks_of(world())
+    with ranks.agreed():
+        samples = _sample(options, ranks)
+        if ranks.speaks:
+            sample_files.write(options.output, samples, julia_layout=options.julia_layout)
+
+
+def _sample(options: argparse.Namespace, ranks: Alone) -> np.ndarray:
+    """All samples, of which each process draws its share."""
     sample_files.check_output(options.output)
     _check_places(options, {"--output": None if options.output == STANDARD else options.output})
     G = _load(options)
     if len(G.signature.inputs) > 1 and not G.signature.density_given:
         raise ValueError(f"{G!r} gives two arrays, which one file cannot hold; write G.sample in Python")
     # A copy: an engine may not be given memory that is a file's.
-    condition = [array.copy(order="F") for array in _for_network(G, _read(options), options)]
+    condition = [_in_memory(array).copy(order="F") for array in _for_network(G, _read(options), options)]
     draw = G.sample_given if G.signature.density_given else G.sample
     if options.each and not condition:
         raise ValueError("--each draws samples for each of several conditions; give --condition CONDITION.npy")
     each = {"each": True} if options.each else {}
-    X = draw(options.n, *condition, **each, seed=options.seed, batch_size=options.batch_size)
-    samples = sample_files.from_network(X, axes=2 if options.each else 1)
-    sample_files.write(options.output, samples, julia_layout=options.julia_layout)
+    seed = ranks.of_first(lambda: np.random.SeedSequence().entropy if options.seed is None else options.seed)
+    share = (ranks.rank, ranks.size)
+    X = draw(options.n, *condition, **each, seed=seed, batch_size=options.batch_size, share=share)
+    X = np.concatenate(ranks.gathered(X), axis=-1)
+    if options.each:
+        X = X.reshape((*X.shape[:-1], condition[0].shape[-1], options.n), order="F")
+    return sample_files.from_network(X, axes=2 if options.each else 1)
 
 
 def log_prob(options: argparse.Namespace) -> None:
-    _check_places(options, {"--output": options.output})
-    G = _load(options)
-    parts = _log_probs(G, _for_network(G, _read(options), options), options.batch_size)
-    if options.output is not None:
-        sample_files.write(options.output, np.concatenate(list(parts)))
+    ranks = ranks_of(world())
+    with ranks.agreed():
+        _check_places(options, {"--output": options.output})
+        G = _load(options)
+        parts = _log_probs(G, _for_network(G, _read(options), options), options.batch_size, ranks)
+        if options.output is not None or ranks.size > 1:
+            parts = chain.from_iterable(ranks.gathered(list(parts)))
+        if ranks.speaks:
+            _write_log_probs(options.output, parts)
+
+
+def _write_log_probs(output: str | None, parts: Iterable[np.ndarray]) -> None:
+    if output is not None:
+        sample_files.write(output, np.concatenate(list(parts)))
         return
     for part in parts:
         print(*part.astype(str), sep="\n", flush=True)
 
 
-def _log_probs(G: Layer, arrays: list[np.ndarray], batch_size: int) -> Iterator[np.ndarray]:
-    """Batch by batch; a condition may be one for all."""
+def _log_probs(G: Layer, arrays: list[np.ndarray], batch_size: int, ranks: Alone) -> Iterator[np.ndarray]:
+    """This process's share of the batches, one after the other; a condition may be one for all."""
     n = arrays[0].shape[-1]
     evaluate = G.log_prob_given if G.signature.density_given else G.log_prob
-    for first in range(0, n, batch_size):
+    for first in range(0, n, batch_size)[ranks.share(-(-n // batch_size))]:
         chosen = np.arange(first, min(first + batch_size, n))
-        yield evaluate(*(batches.read((a,), chosen if a.shape[-1] > 1 else chosen[:1] * 0)[0] for a in arrays))
+        parts = [take(a, chosen if a.shape[-1] > 1 else chosen[:1] * 0) for a in arrays]
+        for part in parts:
+            check_finite("log-prob", part, chosen)
+        yield evaluate(*parts)
+
+
+def _in_memory(array: np.ndarray | StoredArray) -> np.ndarray:
+    return take(array, np.arange(array.shape[-1]))
 
 
 def _load(options: argparse.Namespace) -> Layer:
@@ -155,8 +197,13 @@ def _load(options: argparse.Namespace) -> Layer:
 
 
 def _check_places(options: argparse.Namespace, writes: places.Paths) -> None:
-    data = {"WEIGHTS": options.weights, "DATA": getattr(options, "data", None), "--condition": options.condition}
-    places.check(data, writes, overwrite=options.overwrite)
+    places.check({"WEIGHTS": options.weights, **_data_files(options)}, writes, overwrite=options.overwrite)
+
+
+def _data_files(options: argparse.Namespace) -> places.Paths:
+    """The files that hold DATA and CONDITION, without the names of datasets in them."""
+    given = {"DATA": getattr(options, "data", None), "--condition": options.condition}
+    return {name: None if text is None else datasets.split(text)[0] for name, text in given.items()}
 
 
 def _read(options: argparse.Namespace) -> list[tuple[str, np.ndarray]]:
@@ -164,7 +211,7 @@ def _read(options: argparse.Namespace) -> list[tuple[str, np.ndarray]]:
     files = [file for file in (getattr(options, "data", None), options.condition) if file is not None]
     samples = [(file, sample_files.read(file, julia_layout=options.julia_layout)) for file in files]
     if len(files) == 2:
-        n, n_conditions = (len(array) for _, array in samples)
+        n, n_conditions = (array.shape[0] for _, array in samples)
         if n_conditions not in (1, n):
             raise ValueError(
                 f"{files[0]} has {n} samples, but {files[1]} has {n_conditions}; expected {n}, or one for all"
@@ -220,6 +267,10 @@ def _with_defaults(name: str, data: tuple[str, np.ndarray], condition: tuple[str
 
 def _say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
+
+
+def _say_nothing(text: str) -> None:
+    pass
 
 
 def _say_epoch(history: History) -> None:

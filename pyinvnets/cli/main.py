@@ -14,6 +14,7 @@ from typing import TypeVar
 from .._version import __version__
 from ..engines.choice import ENGINES
 from ..storage.expressions import Expression, parse
+from ..training.ranks import told_by
 from . import places
 
 T = TypeVar("T", int, float)
@@ -28,9 +29,10 @@ def main(arguments: list[str] | None = None) -> int:
     except BrokenPipeError:  # Whoever read standard output, such as head, has had enough.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
-    except (ValueError, TypeError, OSError, RuntimeError, MemoryError) as error:
+    except (ValueError, TypeError, OSError, RuntimeError, MemoryError, ImportError) as error:
         said = places.reason(error) if isinstance(error, OSError) else str(error) or "not enough memory"
-        print(f"pyinvnets {options.command}: {said}", file=sys.stderr)
+        if told_by(error) is None:
+            print(f"pyinvnets {options.command}: {said}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("stopped", file=sys.stderr)
@@ -102,7 +104,10 @@ DATA and CONDITION are .npy files: (n_samples, n_features), or images in
 PyTorch's layout, (n_samples, n_channels, ny, nx), with one to three spatial
 axes; - stands for standard input. Numbers are converted to the network's type,
 float32, in memory; a float32 file is read batch by batch, and may be larger
-than memory.
+than memory. So may datasets in HDF5 and Zarr, of any type of numbers, whose
+name follows the file's where there are several: FILE.h5:NAME.
+
+Several processes share the work: mpirun -n 4 python -m pyinvnets ...
 """
 
 _TRAIN = f"""\

@@ -17,8 +17,13 @@ from .. import functions
 from ..networks.base.parameters import clear_grad
 from ..networks.glow import NetworkGlow
 from ..storage.weights import save
+from ..training.batches import Batch
+from ..training.gradients import NotFinite
+from ..training.losses import MaximumLikelihood
 from ..training.optimisers import Adam
+from ..training.ranks import Alone, ranks_of
 from . import places
+from .processes import world
 
 N_TRAIN = 60_000
 
@@ -44,6 +49,8 @@ def run(
 ) -> None:
     """Train, sample, and write everything to a folder, which is made.
 
+    Several processes share the batches, and the first of them does the rest.
+
     Args:
         output: the folder; `None` is `tutorial-output` or, where that holds files of another run, the next free one.
         overwrite: whether files in the folder may be replaced.
@@ -52,56 +59,74 @@ def run(
         ValueError: one of the files exists and may not be replaced.
         OSError: one cannot be written.
     """
-    output = _folder(output, overwrite)
-    output.mkdir(parents=True, exist_ok=True)
-    places.check({}, {f"{name} in --output": output / name for name in FILES}, overwrite=overwrite)
-    X_train = functions.sample_banana(N_TRAIN, seed=seed, engine=engine)
-    G = NetworkGlow(2, 16, 1, 10, seed=seed, engine=engine)
-    print(f"Training {G!r} on {N_TRAIN} samples of the banana, {iterations} updates of batch {batch_size}")
+    ranks = ranks_of(world())
+    with ranks.agreed():
+        folder = ranks.of_first(lambda: _folder(output, overwrite))
+        X_train = functions.sample_banana(N_TRAIN, seed=seed, engine=engine)
+        G = NetworkGlow(2, 16, 1, 10, seed=seed, engine=engine)
+        if ranks.speaks:
+            print(f"Training {G!r} on {N_TRAIN} samples of the banana, {iterations} updates of batch {batch_size}")
+        start = time.perf_counter()
+        l2, lgdet = train(G, X_train, iterations, batch_size, learning_rate, ranks)
+        if ranks.speaks:
+            seconds = time.perf_counter() - start
+            print(f"Trained in {seconds:.1f} s, {1e3 * seconds / iterations:.2f} ms an update")
+            _write(folder, G, X_train, l2, lgdet, seed)
 
-    start = time.perf_counter()
-    l2, lgdet = train(G, X_train, iterations, batch_size, learning_rate)
-    seconds = time.perf_counter() - start
-    print(f"Trained in {seconds:.1f} s, {1e3 * seconds / iterations:.2f} ms an update")
 
+def _write(output: Path, G: NetworkGlow, X_train: np.ndarray, l2: np.ndarray, lgdet: np.ndarray, seed: int) -> None:
     rng = np.random.default_rng(seed)
     Z_test = gaussian(rng, 500)
     X_test = G.inverse(Z_test)
     save(G, output / "weights.safetensors")
     write_curves(output / "losses.csv", l2, lgdet)
     write_figures(output, X_train, l2, lgdet, Z_test, X_test)
-    report(G, rng, seed, engine)
+    report(G, rng, seed, G.engine)
     print(f"Figures, losses.csv and weights.safetensors are in {output}")
 
 
 def _folder(asked: Path | None, overwrite: bool) -> Path:
-    if asked is not None:
-        return asked
+    """The folder, made and seen to be writable."""
     default = Path("tutorial-output")
     taken = not overwrite and any((default / name).exists() for name in FILES)
-    return places.beside(default, "") if taken else default
+    folder = asked or (places.beside(default, "") if taken else default)
+    folder.mkdir(parents=True, exist_ok=True)
+    places.check({}, {f"{name} in --output": folder / name for name in FILES}, overwrite=overwrite)
+    return folder
 
 
 def train(
-    G: NetworkGlow, X_train: np.ndarray, iterations: int, batch_size: int, learning_rate: float
+    G: NetworkGlow,
+    X_train: np.ndarray,
+    iterations: int,
+    batch_size: int,
+    learning_rate: float,
+    ranks: Alone = Alone(),
 ) -> tuple[np.ndarray, np.ndarray]:
     """Maximum likelihood by Adam, going through the samples in order and round again. Gives the loss curves."""
     l2, lgdet = np.empty(iterations), np.empty(iterations)
-    opt = Adam(learning_rate)
+    opt, objective = Adam(learning_rate), MaximumLikelihood()
     n_batches = X_train.shape[-1] // batch_size
-    for j in tqdm(range(iterations), unit="update", mininterval=0.5, disable=None):  # in a log file a bar is noise
-        first = (j % n_batches) * batch_size
-        X = X_train[..., first : first + batch_size]
-        Z, lgdet[j] = G.forward(X)
-        l2[j] = 0.5 * np.sum(np.square(Z)) / batch_size
-        G.backward(Z / batch_size, Z)
-        opt.update(G)
-        clear_grad(G)
-        if (j + 1) % 50 == 0:
+
+    def own(first: int) -> Batch:
+        return (X_train[..., first : first + batch_size][..., ranks.share(batch_size)],)
+
+    ranks.open(objective, G)
+    ranks.initialise(objective, G, own(0))
+    # In a log file a bar is noise.
+    for j in tqdm(range(iterations), unit="update", mininterval=0.5, disable=None if ranks.speaks else True):
+        try:
+            gradients = ranks.gradients(objective, G, own((j % n_batches) * batch_size))
+        except NotFinite as error:
+            raise RuntimeError(f"the objective of update {j + 1} is {error}; give a smaller --learning-rate") from None
+        gradients.apply(opt)
+        l2[j], lgdet[j] = (gradients.evaluation.terms[name] for name in objective.terms)
+        if ranks.speaks and (j + 1) % 50 == 0:
             tqdm.write(
                 f"Iteration={j + 1}/{iterations}; f l2 = {l2[j]:.4f}; f lgdet = {lgdet[j]:.4f}; "
                 f"f nll objective = {l2[j] - lgdet[j]:.4f}"
             )
+    clear_grad(G)
     return l2, lgdet
 
 

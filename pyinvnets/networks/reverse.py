@@ -86,12 +86,10 @@ class ReversedConditionalFlow(_Reversed, ConditionalFlow):
     def input_shapes(self, shape: Shape) -> dict[str, Shape | None]:
         return self.arguments["network"].input_shapes(shape)
 
-    def _samples(
-        self, title: str, n: int, C: Array, each: bool, seed: int | None, batch_size: int | None
-    ) -> tuple[Array, Array]:
+    def _samples(self, title: str, *arguments: Any) -> tuple[Array, Array]:
         if self.signature.no_samples:
             raise ValueError(f"{title}: {self.signature.no_samples}")
-        return super()._samples(title, n, C, each, seed, batch_size)
+        return super()._samples(title, *arguments)
 
 
 def _signature(original: Signature) -> Signature:
@@ -144,6 +142,7 @@ def reverse(network: Layer, *, copy: bool = True) -> Layer:
     Source: upstream for `ActNorm`, `CouplingLayerBasic`, `CouplingLayerHINT`, `ConditionalLayerHINT` and
     `NetworkConditionalHINT`; for all others the derivatives are this package's own.
 
+    >>> import numpy as np
     >>> import pyinvnets as inv
     >>> G = inv.NetworkGlow(2, 16, 1, 4, engine="numpy", seed=1)
     >>> R = inv.reverse(G)

@@ -1,4 +1,4 @@
-"""Samples in .npy files: rows, images in PyTorch's layout, or Julia's.
+"""Samples in .npy files, and in HDF5 and Zarr: rows, images in PyTorch's layout, or Julia's.
 
 Here samples are on the first axis, as PyTorch has them: `(n_samples, n_features)`, or `(n_samples, n_channels, ny, nx)`
 with one to three spatial axes. In a file of Julia's layout all axes are in reverse.
@@ -9,11 +9,13 @@ from __future__ import annotations
 import io
 import math
 import sys
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 
 from ..arrays.spec import ArraySpec
+from ..arrays.stored import StoredArray, is_stored
+from . import datasets
 from .files import replaced
 
 STANDARD = "-"
@@ -23,13 +25,21 @@ _ZIP = b"PK\x03\x04"
 """How a .npz file begins."""
 
 
-def read(path: str, *, julia_layout: bool = False) -> np.ndarray:
-    """The samples of a file, memory-mapped, or of standard input.
+def read(path: str, *, julia_layout: bool = False) -> Any:
+    """The samples of a file, memory-mapped, or of standard input; of HDF5 and Zarr the dataset, open and not read.
 
     Raises:
         FileNotFoundError: there is no such file.
+        ImportError: the library for such files is not installed.
         ValueError: it holds something else than numbers, or no samples on two to five axes.
     """
+    if datasets.is_dataset(path):
+        if julia_layout:
+            raise ValueError(
+                f"{path}: leave out --julia-layout: in HDF5 and Zarr samples are on the first axis, and what Julia "
+                "wrote as (nx, ny, n_channels, n_samples) is read so, since Python names its axes in reverse"
+            )
+        return datasets.read(path)
     if path == STANDARD:
         content = sys.stdin.buffer.read()
         shape, fortran, dtype, offset = _header("standard input", io.BytesIO(content), len(content))
@@ -105,9 +115,9 @@ def misfit(samples: np.ndarray, spec: ArraySpec) -> str | None:
     return f"it takes images whose sizes are {wanted}, these have {size} pixels; crop or pad them"
 
 
-def to_network(name: str, samples: np.ndarray, ndims: int | None, dtype: np.dtype) -> np.ndarray:
+def to_network(name: str, samples: Any, ndims: int | None, dtype: np.dtype) -> Any:
     """The samples as a network takes them, `(nx, ny, n_channels, n_samples)`; features are the channels of one pixel.
-    They are copied only where they are of another dtype.
+    They are copied only where they are of another dtype, and a dataset stays in its file.
 
     Args:
         name: of the file, for messages.
@@ -116,6 +126,8 @@ def to_network(name: str, samples: np.ndarray, ndims: int | None, dtype: np.dtyp
     Raises:
         ValueError: a value is not finite, in this dtype.
     """
+    if is_stored(samples):
+        return StoredArray(samples, axes=2 + (ndims or 2) if samples.ndim == 2 else 0, dtype=dtype)
     if samples.ndim == 2:
         samples = samples[(...,) + (None,) * (ndims or 2)]
     if samples.dtype != dtype:

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import mmap
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 from ..arrays.quiet import quietly
+from ..arrays.stored import StoredArray, take
+
+A = TypeVar("A")
+B = TypeVar("B")
 
 Batch = tuple[np.ndarray, ...]
 
@@ -21,9 +27,16 @@ class NotFiniteSample(ValueError):
     """A sample holds a value that is not finite."""
 
 
-def read(arrays: Batch, chosen: np.ndarray) -> Batch:
-    """The chosen samples alone, in memory: of a memory-mapped array nothing else is read."""
-    return tuple(np.asarray(array.T[chosen]).T for array in arrays)
+def ahead(make: Callable[[A], B], items: Iterable[A]) -> Iterator[B]:
+    """What is made of each item, while a thread makes it of the next."""
+    with ThreadPoolExecutor(1) as thread:
+        waiting: deque[Future[B]] = deque()
+        for item in items:
+            waiting.append(thread.submit(make, item))
+            if len(waiting) > 1:
+                yield waiting.popleft().result()
+        if waiting:
+            yield waiting.popleft().result()
 
 
 def cast(array: np.ndarray, dtype: np.dtype) -> np.ndarray:
@@ -33,12 +46,16 @@ def cast(array: np.ndarray, dtype: np.dtype) -> np.ndarray:
     return quietly(array.astype, dtype)
 
 
-def chunks(array: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
+def chunks(array: np.ndarray | StoredArray) -> Iterator[tuple[int, np.ndarray]]:
     """Some samples after the other, each time with the number of the first."""
-    samples = array.T
-    step = max(1, _CHUNK // max(1, array.size // len(samples)))
-    for first in range(0, len(samples), step):
-        yield first, samples[first : first + step].T
+    n = array.shape[-1]
+    if isinstance(array, StoredArray):
+        for first in range(0, n, array.block):
+            yield first, array.take(np.arange(first, min(first + array.block, n)))
+        return
+    step = max(1, _CHUNK // max(1, array.size // n))
+    for first in range(0, n, step):
+        yield first, array[..., first : first + step]
 
 
 def check_finite(what: str, array: np.ndarray, numbers: np.ndarray | None = None) -> None:
@@ -54,8 +71,10 @@ def check_finite(what: str, array: np.ndarray, numbers: np.ndarray | None = None
     raise NotFiniteSample(f"{what}: sample {number}, counted from 0, is not finite in {array.dtype}")
 
 
-def is_mapped(array: Any) -> bool:
-    """Whether the array's memory is a file's."""
+def is_outside(array: Any) -> bool:
+    """Whether the array is stored, or its memory is a file's."""
+    if isinstance(array, StoredArray):
+        return True
     while isinstance(array, np.ndarray):
         array = array.base
     return isinstance(array, mmap.mmap)
@@ -83,6 +102,8 @@ Share = Callable[[int], slice]
 class Samples:
     """Some samples of arrays that have them on their last axis, in the network's dtype.
 
+    What is not in memory is read by a thread, while the batch before it is trained on.
+
     Args:
         arrays: of equally many samples, by their names; they may be memory-mapped.
         chosen: the samples' indices.
@@ -92,11 +113,16 @@ class Samples:
     """
 
     def __init__(
-        self, arrays: Mapping[str, np.ndarray], chosen: np.ndarray, batch_size: int, dtype: np.dtype, share: Share
+        self,
+        arrays: Mapping[str, np.ndarray | StoredArray],
+        chosen: np.ndarray,
+        batch_size: int,
+        dtype: np.dtype,
+        share: Share,
     ) -> None:
         self._arrays, self._chosen, self._batch_size, self._dtype = arrays, chosen, batch_size, dtype
         self._share = share
-        self._unseen = any(map(is_mapped, arrays.values()))
+        self._unseen = any(map(is_outside, arrays.values()))
 
     def __len__(self) -> int:
         """The number of batches."""
@@ -106,7 +132,7 @@ class Samples:
         """The batches of an epoch.
 
         Raises:
-            NotFiniteSample: a batch of a memory-mapped array, which nobody has read before, is not finite.
+            NotFiniteSample: a batch of an array outside memory, which nobody has read before, is not finite.
         """
         return self._batches(rng.permutation(self._chosen))
 
@@ -115,14 +141,18 @@ class Samples:
         return self._batches(self._chosen)
 
     def _batches(self, order: np.ndarray) -> Iterator[Portion]:
-        for first in range(0, len(order), self._batch_size):
+        firsts = range(0, len(order), self._batch_size)
+
+        def portion(first: int) -> Portion:
             # A batch has no order, and a disk is read faster forwards.
             numbers = np.sort(order[first : first + self._batch_size])
             share = self._share(len(numbers))
-            yield Portion(self._read(numbers[share]), share, len(numbers))
+            return Portion(self._read(numbers[share]), share, len(numbers))
+
+        return ahead(portion, firsts) if self._unseen else map(portion, firsts)
 
     def _read(self, numbers: np.ndarray) -> Batch:
-        batch = tuple(cast(array, self._dtype) for array in read(tuple(self._arrays.values()), numbers))
+        batch = tuple(cast(take(array, numbers), self._dtype) for array in self._arrays.values())
         if self._unseen:
             for name, array in zip(self._arrays, batch, strict=True):
                 check_finite(f"fit: {name}", array, numbers)
@@ -144,8 +174,9 @@ class Samples:
 
     def _first_other(self, array: np.ndarray, channel: int, value: float) -> int | None:
         """The number of the first of the samples of which a channel has another value."""
-        for first, some in chunks(array[..., channel, :]):
-            others = first + np.flatnonzero((value != some.T).reshape(some.shape[-1], -1).any(axis=1))
+        for first, some in chunks(array):
+            of_channel = some[..., channel, :].T
+            others = first + np.flatnonzero((value != of_channel).reshape(len(of_channel), -1).any(axis=1))
             others = others[np.isin(others, self._chosen)]
             if len(others):
                 return int(others[0])

@@ -11,8 +11,10 @@ import numpy as np
 
 from ..arrays.scalars import is_real
 from ..arrays.spec import ArraySpec
+from ..arrays.stored import StoredArray, as_stored, take
 from ..networks.base.layer import Layer
-from .batches import Batch, Samples, Share, Stream, cast, check_finite, chunks, is_mapped, read
+from .batches import Batch, Samples, Share, Stream, cast, check_finite, chunks, is_outside
+from .stored import StoredSamples, block_of, by_blocks
 
 BATCH_SIZE = 128
 """Where none is given."""
@@ -20,7 +22,10 @@ BATCH_SIZE = 128
 _IN_FINGERPRINT = 256
 """How many samples of an array are read for its fingerprint."""
 
-Arrays = dict[str, np.ndarray]
+_IN_FINGERPRINT_OF_STORED = 16
+"""As many of one of which a whole block is read for each."""
+
+Arrays = dict[str, np.ndarray | StoredArray]
 
 
 @dataclass(frozen=True)
@@ -62,7 +67,7 @@ def training_data(
         TypeError, ValueError: arguments that do not fit the network or each other, or a value that is not finite in an
             array in memory.
     """
-    if isinstance(X, np.ndarray):
+    if isinstance(as_stored(X), (np.ndarray, StoredArray)):
         return _of_arrays(G, inputs, X, condition, batch_size or BATCH_SIZE, validation, rng, share)
     if not isinstance(X, Iterable):
         raise TypeError(f"fit: X must be a NumPy array or an iterable of batches, got {type(X).__name__}")
@@ -82,7 +87,7 @@ def training_data(
 def _of_arrays(
     G: Layer,
     inputs: dict[str, ArraySpec],
-    X: np.ndarray,
+    X: Any,
     condition: Any,
     batch_size: int,
     validation: Any,
@@ -97,7 +102,7 @@ def _of_arrays(
         held_out = _held_out_arrays(G, inputs, validation)
         samples, of_validation = (_whole(each, batch_size, G.dtype, share) for each in (arrays, held_out))
     mark = _fingerprint([*arrays.values(), *held_out.values()], G.dtype)
-    return Data(samples, of_validation, X.shape[-1], mark)
+    return Data(samples, of_validation, arrays["X"].shape[-1], mark)
 
 
 def _stream(G: Layer, inputs: dict[str, ArraySpec], batches: Iterable[Any], share: Share) -> Stream:
@@ -121,14 +126,14 @@ def _checked_samples(G: Layer, inputs: dict[str, ArraySpec], X: Any, condition: 
     if (condition is not None) != (len(inputs) == 2):
         wanted = "takes X alone" if condition is not None else "also takes a condition"
         raise ValueError(f"fit: {type(G).__name__} {wanted}")
-    arrays = {"X": X} if condition is None else {"X": X, "condition": condition}
+    given = {"X": X} if condition is None else {"X": X, "condition": condition}
+    arrays = {name: as_stored(array) for name, array in given.items()}
     G.checked("fit", tuple(inputs.values()), {name: _first(G, array) for name, array in arrays.items()})
-    if condition is not None and X.shape[-1] != condition.shape[-1]:
-        raise ValueError(
-            f"fit: X and condition must have equally many samples, got {X.shape[-1]} and {condition.shape[-1]}"
-        )
+    if len({array.shape[-1] for array in arrays.values()}) > 1:
+        numbers = " and ".join(str(array.shape[-1]) for array in arrays.values())
+        raise ValueError(f"fit: X and condition must have equally many samples, got {numbers}")
     for name, array in arrays.items():
-        if not is_mapped(array):
+        if not is_outside(array):
             for first, some in chunks(array):
                 check_finite(f"fit: {name}", cast(some, G.dtype), np.arange(first, first + some.shape[-1]))
     return arrays
@@ -136,6 +141,8 @@ def _checked_samples(G: Layer, inputs: dict[str, ArraySpec], X: Any, condition: 
 
 def _first(G: Layer, array: Any) -> Any:
     """The first sample, as a network takes it."""
+    if isinstance(array, StoredArray):
+        return G.place(cast(array.take(np.arange(min(1, array.shape[-1]))), G.dtype))
     if not isinstance(array, np.ndarray) or not array.ndim:
         return array
     return G.place(cast(array[..., :1], G.dtype))
@@ -156,10 +163,11 @@ def _split(
     count = max(1, round(n * part))
     if count >= n:
         raise ValueError(f"fit: validation={part} of {n} sample(s) leaves none to train on; give validation=0")
-    order = rng.permutation(n)
+    stored = [array for array in arrays.values() if isinstance(array, StoredArray)]
+    # Samples from all over a file would make validation read all of it.
+    order = by_blocks(np.arange(n), block_of(*stored), rng) if stored else rng.permutation(n)
     held_out, others = np.sort(order[:count]), np.sort(order[count:])
-    of_training, of_validation = (Samples(arrays, some, batch_size, dtype, share) for some in (others, held_out))
-    return of_training, of_validation
+    return _samples(arrays, others, batch_size, dtype, share), _samples(arrays, held_out, batch_size, dtype, share)
 
 
 def _held_out_arrays(G: Layer, inputs: dict[str, ArraySpec], validation: Any) -> Arrays:
@@ -170,11 +178,16 @@ def _held_out_arrays(G: Layer, inputs: dict[str, ArraySpec], validation: Any) ->
 
 
 def _whole(arrays: Arrays, batch_size: int, dtype: np.dtype, share: Share) -> Samples:
-    return Samples(arrays, np.arange(arrays["X"].shape[-1]), batch_size, dtype, share)
+    return _samples(arrays, np.arange(arrays["X"].shape[-1]), batch_size, dtype, share)
 
 
-def _fingerprint(arrays: Iterable[np.ndarray], dtype: np.dtype) -> str:
-    """A hash of the shapes, and of samples spread over each array; of a memory-mapped one no other is read."""
+def _samples(arrays: Arrays, chosen: np.ndarray, batch_size: int, dtype: np.dtype, share: Share) -> Samples:
+    kind = StoredSamples if any(isinstance(array, StoredArray) for array in arrays.values()) else Samples
+    return kind(arrays, chosen, batch_size, dtype, share)
+
+
+def _fingerprint(arrays: Iterable[np.ndarray | StoredArray], dtype: np.dtype) -> str:
+    """A hash of the shapes, and of samples spread over each array; of one outside memory no other is read."""
     digest = hashlib.blake2b(digest_size=16)
     for array in arrays:
         digest.update(repr(array.shape).encode())
@@ -183,7 +196,7 @@ def _fingerprint(arrays: Iterable[np.ndarray], dtype: np.dtype) -> str:
     return digest.hexdigest()
 
 
-def _spread(array: np.ndarray) -> Iterator[np.ndarray]:
-    n = array.shape[-1]
-    for number in np.unique(np.linspace(0, n - 1, min(n, _IN_FINGERPRINT)).astype(np.int64)):
-        yield read((array,), number)[0]
+def _spread(array: np.ndarray | StoredArray) -> Iterator[np.ndarray]:
+    n, most = array.shape[-1], _IN_FINGERPRINT_OF_STORED if isinstance(array, StoredArray) else _IN_FINGERPRINT
+    for number in np.unique(np.linspace(0, n - 1, min(n, most)).astype(np.int64)):
+        yield take(array, np.array([number]))

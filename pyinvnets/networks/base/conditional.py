@@ -9,6 +9,7 @@ import numpy as np
 from ...arrays.cuda_interface import to_numpy
 from ...arrays.latents import Array
 from ...arrays.spec import ArraySpec
+from ...arrays.stored import is_stored
 from . import density
 from .layer import Layer
 
@@ -140,7 +141,7 @@ class ConditionalFlow(Layer):
         """Log-density of each sample given its condition, in nats, the Gaussian's constant included.
 
         Args:
-            X: data as `forward` takes it.
+            X: data as `forward` takes it, or an array outside memory as `inv.fit` takes it.
             C: condition as `forward` takes it, for each sample or one for all.
             batch_size: how many samples go through at once, which bounds memory; all where it is `None`.
 
@@ -152,6 +153,8 @@ class ConditionalFlow(Layer):
             ValueError: a wrong shape, a layer that keeps no log-determinant (`logdet=False`), or ActNorm was never
                 initialised.
         """
+        if any(map(is_stored, (X, C))):
+            return density.in_blocks(self, self.log_prob, (X, C), batch_size)
         title, specs = f"{self.title}.log_prob", (self.signature.data, self.signature.condition)
         density.check_tracked(self, title)
         X, C = (self._accepted(name, a, spec, title) for name, a, spec in zip("XC", (X, C), specs, strict=True))
@@ -166,6 +169,7 @@ class ConditionalFlow(Layer):
         each: bool = False,
         seed: int | None = None,
         batch_size: int | None = None,
+        share: tuple[int, int] | None = None,
     ) -> np.ndarray:
         """Samples given the condition: `inverse` of Gaussian noise.
 
@@ -176,6 +180,9 @@ class ConditionalFlow(Layer):
             each: draw `n` samples for each of the conditions in `C`.
             seed: the same seed gives the same samples, on either engine and whatever the `batch_size`.
             batch_size: how many go through at once, which bounds memory; all where it is `None`.
+            share: `(rank, ranks)`: only the whole batches that are the share of one of several processes. Theirs, in
+                the order of the ranks, are what one process draws; with
+                `each` they stay on one axis, `m` for the first of `n`, `m` for the next.
 
         Returns:
             Shape `(*spatial, n_channels, n)`, of the network's dtype, with C's spatial sizes; with `each`
@@ -185,8 +192,8 @@ class ConditionalFlow(Layer):
             TypeError: C is not an array of the network's dtype.
             ValueError: an argument is out of range, C has the wrong shape, or ActNorm was never initialised.
         """
-        X, C = self._samples(f"{self.title}.sample", n, C, each, seed, batch_size)
-        return density.of_each_condition(self, X, C.shape[-1]) if each else X
+        X, C = self._samples(f"{self.title}.sample", n, C, each, seed, batch_size, share)
+        return density.of_each_condition(self, X, C.shape[-1]) if each and share is None else X
 
     def sample_and_log_prob(
         self,
@@ -212,7 +219,14 @@ class ConditionalFlow(Layer):
         return density.of_each_condition(self, X, m), density.of_each_condition(self, result, m)
 
     def _samples(
-        self, title: str, n: int, C: np.ndarray, each: bool, seed: int | None, batch_size: int | None
+        self,
+        title: str,
+        n: int,
+        C: np.ndarray,
+        each: bool,
+        seed: int | None,
+        batch_size: int | None,
+        share: tuple[int, int] | None = None,
     ) -> tuple[Array, Array]:
         """The samples, all on one axis, and `C` as it was checked. With `each` the conditions take turns."""
         n, rng = density.count(title, "n", n), density.generator(title, seed)
@@ -225,14 +239,14 @@ class ConditionalFlow(Layer):
         if not each:
             density.check_number(title, "C", C, n)
         total = n * m if each else n
-        parts = density.batches(title, total, batch_size)
+        parts = density.batches(title, total, batch_size, share)
         self.check_initialised(title)
         once = self._all_for_inverse(title, C, batch_size) if each or m == 1 else None
 
         def condition(part: slice) -> tuple[Array, ...]:
             return (self.condition_for_inverse(C[..., part]) if once is None else density.in_turn(self, once, part),)
 
-        return *density.inverted(self, title, total, spatial, rng, parts, 1, condition), C
+        return *density.inverted(self, title, spatial, rng, parts, 1, condition), C
 
     def _all_for_inverse(self, title: str, C: Array, batch_size: int | None) -> Array:
         """`condition_for_inverse` of all conditions, no more at once than samples go through."""

@@ -10,7 +10,7 @@ https://arxiv.org/abs/1912.02762.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,7 @@ import numpy as np
 from ...arrays.cuda_interface import to_numpy
 from ...arrays.latents import Array, from_samples, gaussian, resized
 from ...arrays.scalars import is_integer
+from ...arrays.stored import StoredArray, as_stored, take
 from .network import Network
 
 # Arguments
@@ -35,10 +36,24 @@ def generator(title: str, seed: Any) -> np.random.Generator:
     return np.random.default_rng(seed)
 
 
-def batches(title: str, samples: int, batch_size: int | None) -> Iterator[slice]:
-    """The samples of one batch after the other."""
+def batches(
+    title: str, samples: int, batch_size: int | None, share: tuple[int, int] | None = None
+) -> tuple[slice, ...]:
+    """The samples of one batch after the other; of whole batches, those that are one process's share."""
     size = samples if batch_size is None else count(title, "batch_size", batch_size)
-    return (slice(start, min(start + size, samples)) for start in range(0, samples, size))
+    parts = tuple(slice(start, min(start + size, samples)) for start in range(0, samples, size))
+    if share is None:
+        return parts
+    rank, ranks = _checked_share(title, share)
+    return parts[len(parts) * rank // ranks : len(parts) * (rank + 1) // ranks]
+
+
+def _checked_share(title: str, share: Any) -> tuple[int, int]:
+    if not (isinstance(share, tuple) and len(share) == 2 and all(map(is_integer, share)) and 0 <= share[0] < share[1]):
+        raise ValueError(
+            f"{title}: share must be a process's number from 0 and how many there are, such as (0, 4), got {share!r}"
+        )
+    return share
 
 
 def check_number(title: str, name: str, array: Array, n: int) -> None:
@@ -116,6 +131,25 @@ def log_prob(
     return result
 
 
+def in_blocks(
+    network: Network, evaluate: Callable[..., Array], arrays: tuple[Any, ...], batch_size: int | None
+) -> np.ndarray:
+    """`evaluate` of arrays of which some are outside memory, block after block of them."""
+    arrays = tuple(map(as_stored, arrays))
+    n, step = arrays[0].shape[-1], max(array.block for array in arrays if isinstance(array, StoredArray))
+    result = np.empty(n, network.dtype)
+    for first in range(0, n, step):
+        numbers = np.arange(first, min(first + step, n))
+        parts = (take(array, numbers if array.shape[-1] == n else np.zeros(1, np.int64)) for array in arrays)
+        values = evaluate(*(network.place(_as_floats(part, network.dtype)) for part in parts), batch_size=batch_size)
+        result[numbers] = to_numpy(values)
+    return result
+
+
+def _as_floats(array: np.ndarray, dtype: np.dtype) -> np.ndarray:
+    return array.astype(dtype, copy=False) if array.dtype.kind == "f" else array
+
+
 def part_of(array: Array, part: slice, samples: int) -> Array:
     """These samples of an array; the only one, as often, where it has one for all."""
     if array.shape[-1] == samples:
@@ -154,41 +188,49 @@ def _room(network: Network, shape: tuple[int, ...]) -> Array:
 
 
 def sample(
-    network: Network, title: str, n: int, spatial: tuple[int, ...] | None, seed: int | None, batch_size: int | None
+    network: Network,
+    title: str,
+    n: int,
+    spatial: tuple[int, ...] | None,
+    seed: int | None,
+    batch_size: int | None,
+    share: tuple[int, int] | None = None,
 ) -> tuple[Array, ...]:
     """Data for Gaussian latents, where nothing but the image size is needed."""
     signature = network.signature
     if signature.data.vector:
         raise ValueError(f"{title}: {network!r} takes flat vectors, which have no image size to draw samples of")
     n, rng = count(title, "n", n), generator(title, seed)
-    parts = batches(title, n, batch_size)
+    parts = batches(title, n, batch_size, share)
     network.check_initialised(title)
     size = image_size(network, title, spatial)
     network.spatial = resized(size, signature.data.channels, signature.images.channels)
-    return inverted(network, title, n, size, rng, parts, len(signature.inputs))
+    return inverted(network, title, size, rng, parts, len(signature.inputs))
 
 
 def inverted(
     network: Network,
     title: str,
-    n: int,
     spatial: tuple[int, ...],
     rng: np.random.Generator,
-    parts: Iterator[slice],
+    parts: tuple[slice, ...],
     drawn: int,
     given: Callable[[slice], tuple[Array, ...]] = lambda part: (),
 ) -> tuple[Array, ...]:
     """Data of the first `drawn` latents, drawn sample by sample, so that a seed gives the same samples in batches of
     any size; `given` is what `inverse` takes besides."""
     shape = (*spatial, network.signature.data.channels)
-    results = tuple(_room(network, (*shape, n)) for _ in range(drawn))
+    first, last = (parts[0].start, parts[-1].stop) if parts else (0, 0)
+    for _ in range(first):  # the shares of others
+        rng.standard_normal((drawn, math.prod(shape)))
+    results = tuple(_room(network, (*shape, last - first)) for _ in range(drawn))
     for part in parts:
         samples = part.stop - part.start
         noise = rng.standard_normal((samples, drawn, math.prod(shape))).astype(network.dtype, copy=False)
         latents = tuple(latent(network, noise[:, i].T, spatial, samples) for i in range(drawn))
         arrays = network.propagate("inverse", title, (*latents, *given(part)))
         for result, array in zip(results, arrays[:drawn], strict=True):
-            result[..., part] = array
+            result[..., part.start - first : part.stop - first] = array
     return results
 
 

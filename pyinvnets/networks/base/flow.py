@@ -8,6 +8,7 @@ import numpy as np
 
 from ...arrays.latents import Array
 from ...arrays.spec import ArraySpec
+from ...arrays.stored import is_stored
 from . import density, jacobians
 from .jacobians import Direction
 from .layer import Layer
@@ -104,7 +105,8 @@ class Flow(Layer):
         `CouplingLayerIRIM`) has the log-determinant zero.
 
         Args:
-            X: data as `forward` takes it.
+            X: data as `forward` takes it; or an array outside memory, such as an `h5py.Dataset`, as `inv.fit` takes
+                it, which is read block by block.
             batch_size: how many samples go through at once, which bounds memory; all where it is `None`.
 
         Returns:
@@ -115,6 +117,8 @@ class Flow(Layer):
             ValueError: X has the wrong shape, the network keeps no log-determinant (`logdet=False`), or ActNorm was
                 never initialised.
         """
+        if any(map(is_stored, (X,))):
+            return density.in_blocks(self, self.log_prob, (X,), batch_size)
         title = f"{self.title}.log_prob"
         density.check_tracked(self, title)
         return density.log_prob(self, title, self.checked(title, (self.signature.data,), {"X": X}), batch_size)
@@ -126,6 +130,7 @@ class Flow(Layer):
         spatial: tuple[int, ...] | None = None,
         seed: int | None = None,
         batch_size: int | None = None,
+        share: tuple[int, int] | None = None,
     ) -> np.ndarray:
         """Samples: `inverse` of Gaussian noise.
 
@@ -134,6 +139,8 @@ class Flow(Layer):
             spatial: image size `(nx, ny)`, by default that of the last `forward`; it is remembered as `G.spatial`.
             seed: the same seed gives the same samples, on either engine and whatever the `batch_size`.
             batch_size: how many go through at once, which bounds memory; all where it is `None`.
+            share: `(rank, ranks)`: only the whole batches that are the share of one of several processes. Theirs, in
+                the order of the ranks, are what one process draws.
 
         Returns:
             Shape `(*spatial, n_channels, n)`, of the network's dtype.
@@ -142,7 +149,7 @@ class Flow(Layer):
             TypeError: spatial is no tuple of integers.
             ValueError: an argument is out of range, the image size is not known, or ActNorm was never initialised.
         """
-        return density.sample(self, f"{self.title}.sample", n, spatial, seed, batch_size)[0]
+        return density.sample(self, f"{self.title}.sample", n, spatial, seed, batch_size, share)[0]
 
     def sample_and_log_prob(
         self,

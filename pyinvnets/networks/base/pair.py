@@ -9,6 +9,7 @@ import numpy as np
 from ...arrays.cuda_interface import to_numpy
 from ...arrays.latents import Array, by_sample
 from ...arrays.spec import ArraySpec
+from ...arrays.stored import is_stored
 from . import density, jacobians
 from .jacobians import Direction
 from .layer import Layer
@@ -110,7 +111,7 @@ class PairFlow(Layer):
         `NetworkHyperbolic`) has the log-determinant zero, whatever `forward` returns for it.
 
         Args:
-            X, Y: data as `forward` takes it.
+            X, Y: data as `forward` takes it, or arrays outside memory as `inv.fit` takes them.
             batch_size: how many samples go through at once, which bounds memory; all where it is `None`.
 
         Returns:
@@ -121,6 +122,8 @@ class PairFlow(Layer):
             ValueError: a wrong shape, the network keeps no log-determinant (`logdet=False`), or ActNorm was never
                 initialised.
         """
+        if any(map(is_stored, (X, Y))):
+            return density.in_blocks(self, self.log_prob, (X, Y), batch_size)
         title = f"{self.title}.log_prob"
         density.check_tracked(self, title)
         return density.log_prob(self, title, self._pair(title, X, Y), batch_size)
@@ -132,6 +135,7 @@ class PairFlow(Layer):
         spatial: tuple[int, ...] | None = None,
         seed: int | None = None,
         batch_size: int | None = None,
+        share: tuple[int, int] | None = None,
     ) -> tuple[np.ndarray, np.ndarray]:
         """Samples `(X, Y)`: `inverse` of Gaussian noise in both.
 
@@ -140,6 +144,8 @@ class PairFlow(Layer):
             spatial: image size `(nx, ny)`, by default that of the last `forward`; it is remembered as `G.spatial`.
             seed: the same seed gives the same samples, on either engine and whatever the `batch_size`.
             batch_size: how many go through at once, which bounds memory; all where it is `None`.
+            share: `(rank, ranks)`: only the whole batches that are the share of one of several processes. Theirs, in
+                the order of the ranks, are what one process draws.
 
         Returns:
             `(X, Y)`, each of shape `(*spatial, n_channels, n)` and of the network's dtype.
@@ -148,7 +154,7 @@ class PairFlow(Layer):
             TypeError: spatial is no tuple of integers.
             ValueError: an argument is out of range, the image size is not known, or ActNorm was never initialised.
         """
-        return density.sample(self, f"{self.title}.sample", n, spatial, seed, batch_size)
+        return density.sample(self, f"{self.title}.sample", n, spatial, seed, batch_size, share)
 
     def sample_and_log_prob(
         self,
@@ -235,7 +241,7 @@ class ConditionalPairFlow(PairFlow):
         """Log-density log p(x | y) of each sample of `X` given `Y`, in nats, the Gaussian's constant included.
 
         Args:
-            X: data as `forward` takes it.
+            X: data as `forward` takes it, or an array outside memory as `inv.fit` takes it.
             Y: what is given, for each sample or one for all.
             batch_size: how many samples go through at once, which bounds memory; all where it is `None`.
 
@@ -245,6 +251,8 @@ class ConditionalPairFlow(PairFlow):
         Raises:
             TypeError, ValueError: as `log_prob`.
         """
+        if any(map(is_stored, (X, Y))):
+            return density.in_blocks(self, self.log_prob_given, (X, Y), batch_size)
         title, spec = f"{self.title}.log_prob_given", self.signature.data
         density.check_tracked(self, title)
         X, Y = (self._accepted(name, array, spec, title) for name, array in (("X", X), ("Y", Y)))
@@ -265,6 +273,7 @@ class ConditionalPairFlow(PairFlow):
         each: bool = False,
         seed: int | None = None,
         batch_size: int | None = None,
+        share: tuple[int, int] | None = None,
     ) -> np.ndarray:
         """Samples of `X` given `Y`: `inverse` of Gaussian noise beside `forward_Y(Y)`.
 
@@ -274,6 +283,9 @@ class ConditionalPairFlow(PairFlow):
             each: draw `n` samples for each of those in `Y`.
             seed: the same seed gives the same samples, on either engine and whatever the `batch_size`.
             batch_size: how many go through at once, which bounds memory; all where it is `None`.
+            share: `(rank, ranks)`: only the whole batches that are the share of one of several processes. Theirs, in
+                the order of the ranks, are what one process draws; with
+                `each` they stay on one axis, `m` for the first of `n`, `m` for the next.
 
         Returns:
             Shape `(*spatial, n_channels, n)`, of the network's dtype, with Y's spatial sizes; with `each`
@@ -290,7 +302,7 @@ class ConditionalPairFlow(PairFlow):
         if not each:
             density.check_number(title, "Y", Y, n)
         total = n * m if each else n
-        parts = density.batches(title, total, batch_size)
+        parts = density.batches(title, total, batch_size, share)
         self.check_initialised(title)
         spatial, once = Y.shape[:-2], None
         if m == 1:
@@ -304,5 +316,5 @@ class ConditionalPairFlow(PairFlow):
             samples = part.stop - part.start
             return (density.latent(self, np.repeat(once, samples, axis=1), spatial, samples),)
 
-        (X,) = density.inverted(self, title, total, spatial, rng, parts, 1, latent_of_Y)
-        return density.of_each_condition(self, X, m) if each else X
+        (X,) = density.inverted(self, title, spatial, rng, parts, 1, latent_of_Y)
+        return density.of_each_condition(self, X, m) if each and share is None else X

@@ -28,7 +28,8 @@ All take `engine=` and `seed=` as well, but for those that are made of networks,
 have Julia's shape and memory order. «A small forward» is what `forward` takes and gives in one small case of
 `pyinvnets/validation/cases.py`; `lgdet` is the log-determinant, a float. `inverse` goes the other way, and `backward`
 takes gradients and results of `forward`; `help(pyinvnets.NetworkGlow.backward)` says more. The name links to upstream's
-source. `print(G.summary(X.shape))` shows a network layer by layer: output shapes, parameters, memory.
+source, or to this package's where upstream has none. `print(G.summary(X.shape))` shows a network layer by layer: output
+shapes, parameters, memory.
 """
 HEADER = "| name | constructor | arrays and parameters | a small forward | engines | source |\n" + "| --- " * 6 + "|"
 
@@ -94,7 +95,8 @@ def small_forward(kind: str) -> str:
 
 
 def row(name: str, upstream: str, *cells: str) -> str:
-    return f"| [{name}]({UPSTREAM}{upstream}) | " + " | ".join(cells) + " |"
+    source = f"{UPSTREAM}{upstream}" if upstream != "none" else "../pyinvnets/networks/spline.py"
+    return f"| [{name}]({source}) | " + " | ".join(cells) + " |"
 
 
 def kind_row(kind: type) -> str:

@@ -19,6 +19,7 @@ from .irim import CouplingLayerIRIM, NetworkLoop
 from .jacobian import Jacobian
 from .residual import ConditionalResidualBlock, ResidualBlock
 from .reverse import reverse
+from .spline import CouplingLayerSpline, NetworkConditionalSpline, NetworkSpline
 
 __all__ = [
     "ActNorm",
@@ -31,16 +32,19 @@ __all__ = [
     "CouplingLayerGlow",
     "CouplingLayerHINT",
     "CouplingLayerIRIM",
+    "CouplingLayerSpline",
     "FluxBlock",
     "HyperbolicLayer",
     "Jacobian",
     "NetworkConditionalGlow",
     "NetworkConditionalHINT",
+    "NetworkConditionalSpline",
     "NetworkGlow",
     "NetworkHyperbolic",
     "NetworkLoop",
     "NetworkMultiScaleConditionalHINT",
     "NetworkMultiScaleHINT",
+    "NetworkSpline",
     "ResidualBlock",
     "Sequential",
     "SummarizedNet",

@@ -56,8 +56,8 @@ def fit(
     No other thread may use the network meanwhile: it would see, and with a first `forward` make, half-changed weights.
 
     Args:
-        G: a network whose `forward` gives the log-determinant: with one input, a `NetworkConditionalGlow`, a
-            `SummarizedNet`, or with two inputs, where the objective is over both latents.
+        G: a network whose `forward` gives the log-determinant: with one input, with a condition such as
+            `NetworkConditionalGlow` and `SummarizedNet`, or with two inputs, where the objective is over both latents.
         X: samples on the last axis, float32 or float64; each batch is converted to the network's dtype. Of a
             `numpy.memmap` only the batches are read. Or an iterable of batches, each an array or a tuple
             `(X, condition)`, which starts anew in every epoch; an iterator, such as a generator, lasts for one. Where

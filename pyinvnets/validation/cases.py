@@ -141,6 +141,10 @@ CASES = {
         lambda **kw: inv.CouplingLayerHINT(8, 4, logdet=True, ndims=1, **kw), ((3, 8, 2),), unlike=SHARED
     ),
     "CouplingLayerIRIM": Case(lambda **kw: inv.CouplingLayerIRIM(4, 4, **kw), ((4, 4, 4, 2),)),
+    "CouplingLayerSpline": Case(lambda **kw: inv.CouplingLayerSpline(3, 4, logdet=True, **kw), ((3, 2, 3, 2),)),
+    "CouplingLayerSpline, few bins, small square": Case(
+        lambda **kw: inv.CouplingLayerSpline(4, 4, n_bins=2, bound=0.7, logdet=True, ndims=1, **kw), ((3, 4, 2),)
+    ),
     "HyperbolicLayer": Case(
         lambda **kw: inv.HyperbolicLayer(2, 3, 1, 1, alpha=0.3, n_hidden=3, **kw), ((4, 2, 2, 2), (4, 2, 2, 2))
     ),
@@ -178,6 +182,18 @@ CASES = {
     "NetworkConditionalGlow, 3-D": Case(
         lambda **kw: inv.NetworkConditionalGlow(2, 1, 4, 1, 1, ndims=3, rb_activation=inv.LeakyReLUlayer(), **kw),
         ((2, 3, 2, 2, 2), (2, 3, 2, 1, 2)),
+    ),
+    "NetworkSpline": Case(lambda **kw: inv.NetworkSpline(3, 4, 2, 2, **kw), ((3, 2, 3, 2),)),
+    "NetworkSpline, split": Case(
+        lambda **kw: inv.NetworkSpline(1, 4, 2, 1, n_bins=4, bound=3.0, **kw), ((4, 4, 1, 2),)
+    ),
+    "NetworkConditionalSpline": Case(
+        lambda **kw: inv.NetworkConditionalSpline(3, 2, 4, 1, 2, **kw), ((3, 2, 3, 2), (3, 2, 2, 2))
+    ),
+    "NetworkConditionalSpline, split": Case(
+        lambda **kw: inv.NetworkConditionalSpline(1, 2, 4, 2, 1, n_bins=4, split_scales=True, **kw),
+        ((4, 4, 1, 2), (4, 4, 2, 2)),
+        mixed=True,
     ),
     "NetworkConditionalHINT": Case(
         lambda **kw: inv.NetworkConditionalHINT(4, 4, 2, **kw), ((2, 2, 4, 2), (2, 2, 4, 2))

@@ -7,17 +7,17 @@ from typing import Any
 import numpy as np
 
 from ..arrays.cuda_interface import to_numpy
-from ..functions.activations import ActivationFunction, Sigmoid2Layer
+from ..functions.activations import ActivationFunction
 from ..functions.bases import BASES, BaseDistribution
 from ..networks.base import density
 from ..networks.base.layer import Layer
-from ..networks.base.parameters import get_params, named_params
+from ..networks.base.parameters import named_params
 from ..networks.base.summary import Summary
 from ..networks.base.wrapper import Wrapper
-from ..networks.glow import NetworkConditionalGlow, NetworkGlow
 from ..training.fit import fit
 from ..training.history import History
 from .bounds import Bounds
+from .couplings import coupled_network
 from .features import Features
 from .likelihood import RowLikelihood
 from .rows import as_image, checked_rows, rows_of, some_rows
@@ -25,7 +25,7 @@ from .standardisation import Standardisation
 
 
 class VectorFlow(Wrapper):
-    """A normalising flow on rows: GLOW on images of one pixel.
+    """A normalising flow on rows: GLOW, or a neural spline flow, on images of one pixel.
 
     Arrays: data and latents `(n_samples, n_features)`, condition `(n_samples, n_cond)`, of the network's dtype.
 
@@ -41,7 +41,9 @@ class VectorFlow(Wrapper):
         n_cond: number of features of the condition; 0 for a flow without one.
         n_hidden: number of hidden features of the residual blocks.
         K: number of flow steps.
-        activation: of the coupling layers' scale.
+        coupling: `"affine"`, or `"spline"` for splines, which fit several modes and sharp edges better; see
+            `NetworkSpline`.
+        activation: of the affine coupling layers' scale, by default `Sigmoid2Layer()`.
         bounds: of features that have any, such as `(0, 1)` for all, or `[(0, None), None]`, the first positive and the
             second free: `None` or a pair for each feature. The network has them on the line, by the logit or the
             logarithm; samples lie within the bounds, and the density is zero outside.
@@ -51,8 +53,8 @@ class VectorFlow(Wrapper):
         seed: seed of the initial weights.
 
     Attributes:
-        network: the `NetworkGlow`, with a condition the `NetworkConditionalGlow`. `inv.save`, `inv.get_params` and
-            their like take the flow itself, and `inv.load` gives it back.
+        network: the `NetworkGlow` or `NetworkSpline`, with a condition the conditional one. `inv.save`,
+            `inv.get_params` and their like take the flow itself, and `inv.load` gives it back.
         n_features, bounds, base: as above.
         standardisation: what `fit` found, or `None`.
 
@@ -76,20 +78,15 @@ class VectorFlow(Wrapper):
         n_cond: int = 0,
         n_hidden: int = 32,
         K: int = 8,
-        activation: ActivationFunction = Sigmoid2Layer(),
+        coupling: str = "affine",
+        activation: ActivationFunction | None = None,
         bounds: Any = None,
         base: BaseDistribution | None = None,
         engine: str | None = None,
         seed: int | None = None,
     ) -> None:
         width = 2 if n_features == 1 else n_features
-        # A kernel of three would be eight ninths padding.
-        options = {"k1": 1, "p1": 0, "activation": activation, "engine": engine, "seed": seed}
-        if n_cond:
-            self.network = NetworkConditionalGlow(width, n_cond, n_hidden, 1, K, **options)
-        else:
-            self.network = NetworkGlow(width, n_hidden, 1, K, **options)
-        _spread(self.network, seed)
+        self.network = coupled_network(coupling, activation, width, n_cond, n_hidden, K, engine, seed)
         self._have(n_features, bounds, base)
         self._standardises = n_cond > 0
 
@@ -434,14 +431,3 @@ class VectorFlow(Wrapper):
     def _rows(self, images: np.ndarray) -> np.ndarray:
         """Images of one pixel as rows, without a copy; of samples on two axes `(m, n)`, those of shape `(n, m)`."""
         return images.T.reshape(images.shape[: self.network.signature.data.ndims - 1 : -1])
-
-
-def _spread(network: Layer, seed: int | None) -> None:
-    """Initial weights for few features. A block ends in a ReLU: of one feature and no bias half of its outputs would
-    be zero on a whole half-line, many of them for good. All are made positive, with kinks here and there."""
-    rng = np.random.default_rng(seed)
-    for p in get_params(network):
-        if p.name.endswith(".RB.W3"):
-            p.data[...] = 0.3 * np.abs(p.data)
-        elif p.name.endswith(".RB.b1"):
-            p.data[...] = rng.uniform(-1, 1, p.data.shape)

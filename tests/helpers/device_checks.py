@@ -11,7 +11,11 @@ import pyinvnets as inv
 from helpers.comparison import assert_close
 from pyinvnets.validation.cases import CASES, Run, as_tuple
 
-ON_THE_CPU = "NetworkLoop", "NetworkMultiScaleHINT", "reverse(NetworkMultiScaleHINT"
+SPLINES = "CouplingLayerSpline", "NetworkSpline", "NetworkConditionalSpline"
+ON_THE_CPU = (
+    "NetworkLoop",
+    *(f"{way}{name}" for name in ("NetworkMultiScaleHINT", *SPLINES) for way in ("", "reverse(")),
+)
 """Networks that cannot be on a GPU."""
 BOUND = 1e-9
 """On float64: a GPU sums in another order."""

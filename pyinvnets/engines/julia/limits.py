@@ -68,6 +68,8 @@ _LIMITS = {
     "NetworkMultiScaleConditionalHINT": _multiscale_hint,
     "NetworkGlow": _squeeze_on_a_line,
     "NetworkConditionalGlow": lambda arguments: _one_scale(arguments) or _squeeze_on_a_line(arguments),
+    "NetworkSpline": _squeeze_on_a_line,
+    "NetworkConditionalSpline": lambda arguments: _one_scale(arguments) or _squeeze_on_a_line(arguments),
     "HyperbolicLayer": _on_a_line,
     "NetworkHyperbolic": _on_a_line,
 }

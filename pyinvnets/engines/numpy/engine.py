@@ -24,6 +24,7 @@ from .networks.hint import (
 from .networks.hyperbolic import HyperbolicLayer, NetworkHyperbolic
 from .networks.irim import CouplingLayerIRIM, NetworkLoop
 from .networks.residual import ConditionalResidualBlock, ResidualBlock
+from .networks.spline import CouplingLayerSpline, NetworkConditionalSpline, NetworkSpline
 
 KINDS = {
     c.__name__: c
@@ -38,14 +39,17 @@ KINDS = {
         CouplingLayerGlow,
         CouplingLayerHINT,
         CouplingLayerIRIM,
+        CouplingLayerSpline,
         HyperbolicLayer,
         NetworkConditionalGlow,
         NetworkConditionalHINT,
+        NetworkConditionalSpline,
         NetworkGlow,
         NetworkHyperbolic,
         NetworkLoop,
         NetworkMultiScaleConditionalHINT,
         NetworkMultiScaleHINT,
+        NetworkSpline,
         ResidualBlock,
     )
 }

@@ -6,6 +6,7 @@ import itertools
 import math
 from typing import Any
 
+from ...arrays.scalars import is_real
 from ...arrays.spec import ArraySpec
 from ...functions.activations import ActivationFunction, LeakyReLUlayer, ReLUlayer
 from ...functions.squeezers import Squeezer
@@ -66,6 +67,15 @@ def block_activation(owner: str, activation: Any) -> None:
 def squeezing(owner: str, squeezer: Any) -> None:
     if not isinstance(squeezer, Squeezer):
         raise TypeError(f"{owner}: squeezer must be ShuffleLayer(), WaveletLayer() or HaarLayer(), got {squeezer!r}")
+
+
+def splines(owner: str, n_bins: Any, bound: Any) -> None:
+    """Check the splines' bins, of which each has at least a thousandth of the interval, and the interval's end."""
+    counts(owner, 2, n_bins=n_bins)
+    if n_bins > 500:
+        raise ValueError(f"{owner}: n_bins must be at most 500, got {n_bins}")
+    if not (is_real(bound) and math.isfinite(bound) and bound > 0):
+        raise ValueError(f"{owner}: bound must be a positive finite number, got {bound!r}")
 
 
 def smallest_size(k1: int, p1: int) -> int:

@@ -99,6 +99,19 @@ class GaLUlayer:
         return dx1 * gate + self.sigmoid.backward(dx2, gate) * x1
 
 
+class Identity:
+    """No activation."""
+
+    def forward(self, x):
+        return x
+
+    def backward(self, delta, x):
+        return delta
+
+    def jacobian(self, dx, x):
+        return dx
+
+
 class ExpClampLayer:
     """The softly clamped exponential `exp(2 * 0.636 * atan(x))`.
 

@@ -176,17 +176,10 @@ class NetworkGlow(FlowSteps):
         logdet=True,
         nx=None,
         dense=False,
-        freeze_conv=False,
         split_scales=False,
-        k1=3,
-        k2=1,
-        p1=1,
-        p2=0,
-        s1=1,
-        s2=1,
         ndims=2,
         squeezer=None,
-        activation=None,
+        **options,
     ) -> None:
         split_scales = split_scales or n_in == 1
         self._set_scales(n_in, L, split_scales, (squeezer or ShuffleLayer()) if split_scales else Unsqueezed())
@@ -198,25 +191,14 @@ class NetworkGlow(FlowSteps):
                 nx = nx // 2 if dense else nx
             for j in range(1, K + 1):
                 self.AN[i, j] = ActNorm(rng, n_in, logdet=logdet)
-                self.CL[i, j] = CouplingLayerGlow(
-                    rng,
-                    n_in,
-                    n_hidden,
-                    nx=nx,
-                    dense=dense,
-                    freeze_conv=freeze_conv,
-                    k1=k1,
-                    k2=k2,
-                    p1=p1,
-                    p2=p2,
-                    s1=s1,
-                    s2=s2,
-                    logdet=logdet,
-                    activation=activation,
-                    ndims=ndims,
+                self.CL[i, j] = self._coupling(
+                    rng, n_in, n_hidden, nx=nx, dense=dense, logdet=logdet, ndims=ndims, **options
                 )
             if self.split_scales and i < L:
                 n_in //= 2
+
+    def _coupling(self, *sizes, **options):
+        return CouplingLayerGlow(*sizes, **options)
 
     def _splits_after(self, i: int) -> bool:
         return self.split_scales and (i < self.L or self.L == 1)
@@ -265,11 +247,14 @@ class NetworkConditionalGlow(SampleBySample):
                 n_in, n_cond = n_in << ndims, n_cond << ndims
             for j in range(1, K + 1):
                 self.AN[i, j] = ActNorm(rng, n_in, logdet=True)
-                self.CL[i, j] = ConditionalLayerGlow(rng, n_in, n_cond, n_hidden, logdet=True, ndims=ndims, **options)
+                self.CL[i, j] = self._coupling(rng, n_in, n_cond, n_hidden, logdet=True, ndims=ndims, **options)
             if split_scales and i < L:
                 n_in //= 2
 
     fields = ("AN", "AN_C", "CL")
+
+    def _coupling(self, *sizes, **options):
+        return ConditionalLayerGlow(*sizes, **options)
 
     def forward(self, x, c, states=NO_STATES):
         shape = x.shape

@@ -18,10 +18,25 @@ from ..kernels.params import glorot_uniform, zeros
 
 
 class ResidualBlock:
-    """Three convolutions, the second with a skip around it, the third transposed."""
+    """Three convolutions, the second with a skip around it, the third transposed. With `fan` the activation is at the
+    end too, or the `ending` given instead."""
 
     def __init__(
-        self, rng, n_in, n_hidden, n_out=None, activation=None, k1=3, k2=3, p1=1, p2=1, s1=1, s2=1, fan=False, ndims=2
+        self,
+        rng,
+        n_in,
+        n_hidden,
+        n_out=None,
+        activation=None,
+        k1=3,
+        k2=3,
+        p1=1,
+        p2=1,
+        s1=1,
+        s2=1,
+        fan=False,
+        ndims=2,
+        ending=None,
     ) -> None:
         n_out = 2 * n_in if n_out is None else n_out
         self.W1 = glorot_uniform(rng, *(k1,) * ndims, n_in, n_hidden)
@@ -29,7 +44,7 @@ class ResidualBlock:
         self.W3 = glorot_uniform(rng, *(k1,) * ndims, n_out, n_hidden)
         self.b1, self.b2 = zeros(n_hidden), zeros(n_hidden)
         self.activation = activation or ReLUlayer()
-        self.ending = self.activation if fan else GaLUlayer()
+        self.ending = ending or (self.activation if fan else GaLUlayer())
         self.outer = ((k1,) * ndims, s1, p1)
         self.inner = ((k2,) * ndims, s2, p2)
 

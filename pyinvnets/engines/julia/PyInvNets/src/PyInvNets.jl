@@ -9,6 +9,8 @@ import Flux, PythonCall
 
 include("modes.jl")
 include("fast.jl")
+include("splines.jl")
+include("spline_flows.jl")
 include("values.jl")
 include("parameters.jl")
 include("loop.jl")

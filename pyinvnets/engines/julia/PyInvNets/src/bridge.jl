@@ -31,7 +31,7 @@ net_of(other) = other
 
 function constructor(kind)
     kind == "NetworkLoop" && return unrolled_loop
-    return getfield(InvertibleNetworks, Symbol(kind))
+    return getfield(@__MODULE__, Symbol(kind))
 end
 
 # The generator's state is put back after what a seed is for.
@@ -113,7 +113,7 @@ function propagate(layer::Conv1x1, mode, arguments...)
 end
 
 # Its latent has the data's shape, which tells all sizes.
-function propagate(net::NetworkConditionalGlow, mode, latent, arguments...)
+function propagate(net::ConditionalGlowNetwork, mode, latent, arguments...)
     if mode !== :forward && net.split_scales
         set_latent_sizes!(net, length(latent), size(latent)[1:(end-2)]...)
     end

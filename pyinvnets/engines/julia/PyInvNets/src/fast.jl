@@ -163,8 +163,8 @@ sum_channels(Δ::Matrix) = vec(sum(Δ; dims=2))
 sum_channels(Δ::Array{T,N}) where {T,N} = vec(sum(Δ; dims=(ntuple(identity, N - 2)..., N)))
 
 # The output and all that `block_backward` needs, so that a coupling layer, which runs its block to invert itself, need
-# not run it again.
-function block_forward(X::Array{T,N}, RB::ResidualBlock) where {T,N}
+# not run it again. Where it is `linear`, the last convolution is the end.
+function block_forward(X::Array{T,N}, RB::ResidualBlock; linear=false) where {T,N}
     K, X1 = prepared(X, RB)
     Y1 = first_convolution(K, X1)
     Y1 .+= channelwise(RB.b1, Y1)
@@ -173,15 +173,16 @@ function block_forward(X::Array{T,N}, RB::ResidualBlock) where {T,N}
     Y2 .+= X2 .+ channelwise(RB.b2, Y2)
     X3 = RB.activation.forward(Y2)::typeof(Y2)
     Y3 = third_transposed(K, X3)
+    linear && return image(Y3, X), (K, X1, Y1, X2, Y2, X3, Y3)
     Y4 = (RB.fan ? RB.activation.forward(Y3) : InvertibleNetworks.GaLU(Y3))::typeof(Y3)
     return image(Y4, X), (K, X1, Y1, X2, Y2, X3, Y3)
 end
 
-function block_backward(ΔX4::Array{T,N}, states, RB::ResidualBlock) where {T,N}
+function block_backward(ΔX4::Array{T,N}, states, RB::ResidualBlock; linear=false) where {T,N}
     K, X1, Y1, X2, Y2, X3, Y3 = states
     gate = RB.activation.backward
     Δ4 = in_layout(ΔX4, Y3)
-    Δ3 = (RB.fan ? gate(Δ4, Y3) : InvertibleNetworks.GaLUgrad(Δ4, Y3))::typeof(Y3)
+    Δ3 = (linear ? Δ4 : RB.fan ? gate(Δ4, Y3) : InvertibleNetworks.GaLUgrad(Δ4, Y3))::typeof(Y3)
     Δ2 = gate(third_adjoint(K, Δ3), Y2)::typeof(Y2)
     Δ1 = second_adjoint(K, Δ2)
     Δ1 .+= Δ2

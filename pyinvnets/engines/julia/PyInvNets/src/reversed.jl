@@ -25,7 +25,7 @@ reversed_propagate(net, ::Val{:backward}, arguments...) = backward_inv(arguments
 
 tracked(net) = net.logdet
 tracked(::Union{CouplingLayerIRIM,HyperbolicLayer}) = false
-tracked(::Union{NetworkConditionalGlow,NetworkMultiScaleHINT}) = true
+tracked(::Union{ConditionalGlowNetwork,NetworkMultiScaleHINT}) = true
 
 const TwoLanes = Union{
     CouplingLayerBasic,ConditionalLayerHINT,HyperbolicLayer,
@@ -193,7 +193,7 @@ function backward_inv_step(ΔX, ΔY, X, Y, norm_x, norm_y, layer)
 end
 
 # Those of a scale, or of all the network, each a tuple of layers.
-steps(net::Union{NetworkGlow,NetworkMultiScaleHINT}, i) = zip(net.AN[i, :], net.CL[i, :])
+steps(net::Union{GlowNetwork,NetworkMultiScaleHINT}, i) = zip(net.AN[i, :], net.CL[i, :])
 steps(net::NetworkConditionalHINT) = zip(net.AN_X, net.AN_Y, net.CL)
 steps(net::NetworkMultiScaleConditionalHINT, i) = zip(net.AN_X[i, :], net.AN_Y[i, :], net.CL[i, :])
 
@@ -229,19 +229,19 @@ end
 
 # Networks of several scales, in one or two lanes, or four with gradients.
 
-const Scales = Union{NetworkGlow,NetworkMultiScaleHINT,NetworkMultiScaleConditionalHINT}
+const Scales = Union{GlowNetwork,NetworkMultiScaleHINT,NetworkMultiScaleConditionalHINT}
 
 squeezes(net) = true
-squeezes(net::NetworkGlow) = net.split_scales
+squeezes(net::GlowNetwork) = net.split_scales
 squeezer(net) = net.squeezer
 squeezer(::NetworkMultiScaleHINT) = WaveletLayer()
 splits_after(net, i) = net.split_scales && i < net.L
-splits_after(net::NetworkGlow, i) = net.split_scales && (i < net.L || net.L == 1)
+splits_after(net::GlowNetwork, i) = net.split_scales && (i < net.L || net.L == 1)
 parts(net, latent) = InvertibleNetworks.split_states(latent_sizes(net), latent)
-parts(net::NetworkGlow, latent) = InvertibleNetworks.split_states(latent, net.Z_dims; L_net=net.L)
+parts(net::GlowNetwork, latent) = InvertibleNetworks.split_states(latent, net.Z_dims; L_net=net.L)
 parts(net::NetworkMultiScaleConditionalHINT, latent) = InvertibleNetworks.split_states(latent, net.XY_dims)
 
-function inverse_term(latent, net::Union{NetworkGlow,NetworkMultiScaleHINT})
+function inverse_term(latent, net::Union{GlowNetwork,NetworkMultiScaleHINT})
     return up((i, X) -> inverse_steps(steps(net, i), X), net, latent)
 end
 
@@ -264,7 +264,7 @@ function up(step, net::Scales, lanes...)
     return (lanes..., total)
 end
 
-function backward_inv(ΔX, X, net::Union{NetworkGlow,NetworkMultiScaleHINT})
+function backward_inv(ΔX, X, net::Union{GlowNetwork,NetworkMultiScaleHINT})
     return down((i, arrays...) -> backward_inv_steps(steps(net, i), arrays...), net, ΔX, X)
 end
 
@@ -295,7 +295,7 @@ end
 
 const UNSQUEEZED = Squeezer(identity, identity)
 
-function inverse_term(Z, C, net::NetworkConditionalGlow)
+function inverse_term(Z, C, net::ConditionalGlowNetwork)
     squeeze = net.split_scales ? net.squeezer : UNSQUEEZED
     X, C, left, total = Z, forward(C, net.AN_C; logdet=false), nothing, 0
     net.split_scales && ((left, X) = parts_of_image(net, Z))
@@ -320,7 +320,7 @@ function parts_of_image(net, latent)
     return InvertibleNetworks.split_states(vec(latent), net.Z_dims)
 end
 
-function backward_inv(ΔX, X, C, net::NetworkConditionalGlow)
+function backward_inv(ΔX, X, C, net::ConditionalGlowNetwork)
     squeeze = net.split_scales ? net.squeezer : UNSQUEEZED
     shape, left = size(X), (AbstractArray[], AbstractArray[])
     C = forward(C, net.AN_C; logdet=false)

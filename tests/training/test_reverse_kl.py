@@ -39,9 +39,7 @@ def images(engine):
 
 
 def in_turn(engine):
-    sizes = {"k1": 1, "k2": 1, "p1": 0, "p2": 0}
-    coupling = inv.CouplingLayerHINT(4, 4, logdet=True, engine=engine, seed=1, **sizes)
-    G = inv.Sequential(inv.ActNorm(4, logdet=True, engine=engine), coupling)
+    G = inv.Sequential(inv.ActNorm(2, logdet=True, engine=engine), flat(engine))
     G.spatial = (1, 1)
     return G
 
@@ -126,11 +124,11 @@ def test_a_gaussian_is_learnt(case, engine):
         G,
         objective=inv.ReverseKL(gaussian_at(3.0, 0.5), **more),
         epochs=4,
-        updates_per_epoch=75,
-        learning_rate=inv.CosineDecay(0.05, 300),
+        updates_per_epoch=150,
+        learning_rate=inv.CosineDecay(0.05, 600),
     )
     assert history.validation[-1] < 0.1 and history.objective[0] > 10
-    assert list(history.terms) == ["log_q", "log_density"] and history.samples == [128] * 300
+    assert list(history.terms) == ["log_q", "log_density"] and history.samples == [128] * 600
     C = more.get("condition")
     X = G.sample(4000, seed=1) if C is None else G.sample(4000, C, seed=1)
     assert abs(X.mean() - 3) < 0.05 and abs(X.std() - 0.5) < 0.05
@@ -164,6 +162,7 @@ def test_an_update_is_what_one_would_write(engine):
         np.testing.assert_allclose(p.data, q.data, rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_annealing_finds_the_second_mode():
     """Two Gaussians far apart: without annealing the samples fall into the nearer one."""
 
@@ -205,8 +204,8 @@ class TestTraining:
             np.testing.assert_array_equal(p.data, q.data)
         with pytest.raises(ValueError, match="updates_per_epoch = 4, cannot go on with 5"):
             fit(H, epochs=4, resume=tmp_path / "c", **options | {"updates_per_epoch": 5})
+        other = inv.ReverseKL(self.objective.log_density, annealing=inv.Annealing(0.25, 10))
         with pytest.raises(ValueError, match=r"objective = ReverseKL\(.*cannot go on with ReverseKL\(.*0.25"):
-            other = inv.ReverseKL(self.objective.log_density, annealing=inv.Annealing(0.25, 10))
             fit(H, epochs=4, resume=tmp_path / "c", **options | {"objective": other})
 
     def test_patience_and_the_best_weights(self):
@@ -320,8 +319,8 @@ class TestBadInput:
             fit(inv.NetworkGlow(2, 4, 1, 2, engine=engine), objective=objective)
 
     def test_conditions(self):
+        new = inv.NetworkConditionalGlow(2, 3, 4, 1, 2, engine="numpy")
         with pytest.raises(ValueError, match="not initialised"):
-            new = inv.NetworkConditionalGlow(2, 3, 4, 1, 2, engine="numpy")
             fit(new, objective=inv.ReverseKL(quartic, condition=CONDITION))
         with pytest.raises(ValueError, match=r"needs a condition; write ReverseKL\(..., condition=C\)"):
             fit(conditional(), objective=inv.ReverseKL(quartic))

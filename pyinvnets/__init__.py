@@ -71,6 +71,7 @@ from .networks import (
 )
 from .networks.base.parameters import Parameter, clear_grad, get_params, named_params, set_params
 from .storage.bson import load_bson
+from .storage.jld2 import load_jld2
 from .storage.weights import load, save
 from .training.densities import from_jax, from_torch
 from .training.fit import fit
@@ -147,6 +148,7 @@ __all__ = [
     "invHaar_unsqueeze",
     "load",
     "load_bson",
+    "load_jld2",
     "log_likelihood",
     "mse",
     "named_params",

@@ -1,5 +1,5 @@
 """The Julia engine beside native Julia, the NumPy engine and PyTorch's normflows; it needs a Julia that is ready (see
-the README).
+docs/engines.md).
 
     pip install '.[benchmark]' && python benchmarks/julia.py
 

@@ -2,7 +2,7 @@
 
 # The bounds in the input's own type: a Float64 bound would turn Float32 activations into Float64, and a Float32 one
 # would round in Float64.
-struct Between
+struct Between <: Function
     low::Float64
     high::Float64
 end

@@ -124,13 +124,13 @@ end
 # Layers of a 1x1 convolution and a coupling of its first `k` channels. Their block sees the others, and the condition
 # if there is one.
 
-seen(k, X, condition) = (Planes(X, (k+1):size(X, ndims(X) - 1)), map(Planes, condition)...)
+block_inputs(k, X, condition) = (Planes(X, (k+1):size(X, ndims(X) - 1)), map(Planes, condition)...)
 
 # `couple!(Y, raw, group)` couples the first channels of Y, by the block's output.
 function coupled_forward(couple!::F, k, X, layer, condition...) where {F}
     Y, R = similar(X), rotation(layer.C, X)
     raw = raw_output(
-        seen(k, Y, condition), layer.RB, X;
+        block_inputs(k, Y, condition), layer.RB, X;
         before=(scratch, part, group) -> rotate!(Y, X, R, group),
         after=(raw, scratch, part, group) -> couple!(samples(Y), raw, group),
     )
@@ -140,7 +140,7 @@ end
 function coupled_inverse(uncouple!::F, k, Y, layer, condition...) where {F}
     X, R = copy(Y), permutedims(rotation(layer.C, Y))
     raw = raw_output(
-        seen(k, X, condition), layer.RB, Y;
+        block_inputs(k, X, condition), layer.RB, Y;
         after=function (raw, scratch, part, group)
             uncouple!(samples(X), raw, group)
             rotate_in_place!(X, R, scratch, group)
@@ -156,7 +156,7 @@ function coupled_backward(pull_back!::F, k, ΔY, Y::Array{T}, layer, condition..
     of_rotation = [zeros(T, size(R)) for _ in 1:Threads.nthreads()]
     gradients = raw_gradients(
         (raw, Δraw, group) -> pull_back!(samples(ΔX), samples(X), raw, Δraw, group),
-        seen(k, ΔX, Δcondition), seen(k, X, condition), layer.RB, Y;
+        block_inputs(k, ΔX, Δcondition), block_inputs(k, X, condition), layer.RB, Y;
         after=function (scratch, part, group)
             rotate_in_place!(X, R, scratch, group)
             rotate_in_place!(ΔX, R, scratch, group; sum=of_rotation[part], with=X)
@@ -174,7 +174,7 @@ function coupled_backward_inv(pull_back!::F, k, ΔX, X::Array{T}, layer, conditi
     of_rotation = [zeros(T, size(R)) for _ in 1:Threads.nthreads()]
     gradients = raw_gradients(
         (raw, Δraw, group) -> pull_back!(samples(ΔY), samples(Y), raw, Δraw, group),
-        seen(k, ΔY, Δcondition), seen(k, Y, condition), layer.RB, X;
+        block_inputs(k, ΔY, Δcondition), block_inputs(k, Y, condition), layer.RB, X;
         before=function (scratch, part, group)
             rotate!(Y, X, R, group)
             rotate!(ΔY, ΔX, R, group)

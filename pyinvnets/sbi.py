@@ -60,8 +60,8 @@ class FlowEstimator(ConditionalDensityEstimator):
             Shape `(S, B)`.
         """
         embedded = self._embedded(condition)
-        *batch, n_features = input.shape if input.ndim > 2 else (1, *input.shape)
-        shape = torch.broadcast_shapes(batch, embedded.shape[:-1])
+        input = input if input.ndim > 2 else input[None]
+        shape = torch.broadcast_shapes(input.shape[:-1], embedded.shape[:-1])
         rows = (each.expand(*shape, each.shape[-1]).flatten(0, -2) for each in (input, embedded))
         return self.net.log_prob(*rows).view(shape)
 

@@ -112,7 +112,7 @@ def vector_flow(task, theta, x, coupling):
     sizes = {"n_cond": x.shape[1], "n_hidden": n_hidden, "K": K}
     flow = inv.VectorFlow(theta.shape[1], **sizes, coupling=coupling, engine="numpy", seed=SEED)
     epochs, batch_size = 100, 128
-    rate = inv.CosineDecay(5e-3, epochs * -(-round(0.9 * len(theta)) // batch_size))
+    rate = inv.CosineDecay(1e-2, epochs * -(-round(0.9 * len(theta)) // batch_size))
     options = {"learning_rate": rate, "clip_norm": 5.0, "seed": SEED, "progress": False}
     flow.fit(theta, x, epochs=epochs, batch_size=batch_size, **options)
 

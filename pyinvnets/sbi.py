@@ -61,7 +61,7 @@ class FlowEstimator(ConditionalDensityEstimator):
         """
         embedded = self._embedded(condition)
         input = input if input.ndim > 2 else input[None]
-        shape = torch.broadcast_shapes(input.shape[:-1], embedded.shape[:-1])
+        shape = torch.broadcast_shapes(input.shape[:-1], embedded.shape[:-1])  # type: ignore[no-untyped-call]
         rows = (each.expand(*shape, each.shape[-1]).flatten(0, -2) for each in (input, embedded))
         return self.net.log_prob(*rows).view(shape)
 
@@ -116,7 +116,7 @@ def posterior_flow(
             raise ValueError(
                 f"posterior_flow: x of shape {tuple(x.shape)} needs an embedding_net, which makes a row of each"
             )
-        embed = nn.Identity()
+        embed: nn.Module = nn.Identity()
         if embedding_net is not None:
             embed = nn.Sequential(standardizing_net(x, structured_dims=x.ndim > 2), embedding_net)
         first = slice(_FIRST)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from .torch import FlowDistribution as TorchFlowDistribution
 
 try:
-    from pyro.distributions import TorchDistributionMixin
+    from pyro.distributions.torch_distribution import TorchDistributionMixin
 except ImportError:
     raise ImportError("pyinvnets.pyro needs Pyro; write pip install 'pyinvnets[pyro]'") from None
 

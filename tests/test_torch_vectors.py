@@ -118,16 +118,16 @@ def test_outside_of_the_bounds():
     assert outside.grad.isfinite().all() and condition.grad.isfinite().all()
 
 
-def test_the_loss_of_one_feature_bounds_its_density():
+def test_the_loss_of_one_feature_is_a_bound_of_its_density():
+    """One draw of noise in the integral: its exponential is the density in the mean."""
     module = VectorModule(flow_of("affine", 1, 2))
-    tensors = given(1, 2, 50)
+    tensors = given(1, 2, 20)
     torch.manual_seed(1)
-    losses = torch.stack([module.loss(*tensors) for _ in range(200)])
-    gap = losses.mean(0) + module.log_prob(*tensors)
-    error = losses.std(0) / math.sqrt(len(losses))
-    assert (gap > -4 * error).all() and gap.mean() < 0.2
-    # The bound holds in every sense of it: its exponential is the density in the mean.
-    torch.testing.assert_close((-losses).logsumexp(0) - math.log(200), module.log_prob(*tensors), rtol=0, atol=0.1)
+    with torch.no_grad():
+        log_prob = module.log_prob(*tensors)
+        ratios = torch.stack([(-module.loss(*tensors) - log_prob).exp() for _ in range(500)])
+    assert ((ratios.mean(0) - 1).abs() < 5 * ratios.std(0) / math.sqrt(len(ratios))).all()
+    assert (ratios.log().mean(0) < 0).all()
 
 
 def test_copies_are_whole():
@@ -227,7 +227,7 @@ def test_a_distribution_given_rows_is_that_of_each_row():
     flow, C = distribution.flow.flow, distribution.condition.numpy()
     x = distribution.sample()
     expected = flow.log_prob(x.view(-1, 3).numpy(), C.reshape(-1, 2))
-    np.testing.assert_allclose(distribution.log_prob(x).view(-1).numpy(), expected, rtol=1e-9)
+    np.testing.assert_allclose(distribution.log_prob(x).detach().view(-1).numpy(), expected, rtol=1e-9)
 
 
 def test_bounds_are_the_support():

@@ -69,6 +69,7 @@ class _Call:
         size: image size, which a network over flat vectors forgets at the next batch.
         shapes: of the inputs.
         latents, conditions: how many tensors of each were saved, before the parameters.
+        kept: what the network kept of its states, which is held as long as the graph is.
     """
 
     network: Layer
@@ -76,6 +77,7 @@ class _Call:
     shapes: tuple[torch.Size, ...]
     latents: int
     conditions: int
+    kept: Any
 
 
 class Propagation(torch.autograd.Function):
@@ -99,7 +101,10 @@ class Propagation(torch.autograd.Function):
         # What `backward` needs of the condition: as `forward` gives it, and as it came.
         conditions = [*map(tensor, results[lanes:]), *inputs[1:]] if signature.condition else []
         shapes = tuple(given.shape for given in inputs)
-        ctx.call = _Call(network, network.spatial, shapes, len(latents), len(conditions))
+        kept = network.model.kept
+        if not any(ctx.needs_input_grad):
+            network.model.kept = kept = None
+        ctx.call = _Call(network, network.spatial, shapes, len(latents), len(conditions), kept)
         ctx.save_for_backward(*latents, *conditions, *parameters)
         return (*latents, *logdets)
 

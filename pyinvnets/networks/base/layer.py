@@ -6,6 +6,7 @@ import inspect
 import threading
 import weakref
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, ClassVar, TypeVar
 
 import numpy as np
@@ -171,9 +172,13 @@ class Layer(Anchored):
         """An array where the network is: on the GPU, or in NumPy's memory."""
         return self.model.place(array)
 
-    def propagate(self, method: str, title: str, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
-        """Run a method of the model on checked arrays; `title` is for messages."""
+    def propagate(
+        self, method: str, title: str, inputs: tuple[Any, ...], *, keeps: bool = False
+    ) -> tuple[Any, ...]:
+        """Run a method of the model on checked arrays; `title` is for messages, and `keeps` for `forward_by_sample`."""
         function = getattr(self.model, method)
+        if keeps:
+            function = partial(function, keeps=True)
         if self._uninitialised:
             with self._first_forward:  # Of two threads, one sets ActNorm by its batch, and the other finds it set.
                 self.parameters_changed()
@@ -186,6 +191,8 @@ class Layer(Anchored):
             if self.signature.splits:
                 latents = results[: len(self.signature.latents)]
                 self._latents = [weakref.ref(Z) for Z in latents if isinstance(Z, np.ndarray)]
+        elif method == "backward":
+            self.warn_of_drift(title)
         return results
 
     def _check_whole(self, title: str, name: str, array: Any) -> None:
@@ -429,7 +436,8 @@ class Layer(Anchored):
         return f'{type(self).__name__}({", ".join(shown)}, engine="{self.engine}")'
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _rebuild, (type(self), self.arguments, self.engine, self.dtype.name, self.state_dict(), self.spatial)
+        state = self.state_dict()
+        return _rebuild, (type(self), self.arguments, self.engine, self.dtype.name, state, self.spatial, self.anchors)
 
 
 def _rebuild(
@@ -439,9 +447,12 @@ def _rebuild(
     dtype: str,
     state: dict[str, np.ndarray],
     spatial: tuple[int, ...] | None,
+    anchors: int | str | None = "auto",
 ) -> Layer:
     network = cls.make(arguments, engine).astype(dtype)
     network.load_state_dict(state)
     if spatial is not None:
         network.spatial = spatial
+    if anchors != network.anchors:
+        network.anchors = anchors
     return network

@@ -67,7 +67,7 @@ def half_squares(latent: Array, samples: int, splits: int) -> Any:
     return np.einsum("ij,ij->j", elements, elements) / 2
 
 
-def difference(array: Array, true: Array) -> float:
+def difference(array: Any, true: Any) -> float:
     """The norm of the difference, relative to that of the true array; zero where that is not finite itself."""
     norm = square_norm(true)
     if not math.isfinite(norm):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -106,11 +107,10 @@ class SequentialModel(CompositeModel):
         """What a part that kept states gave must come back to it as it was; what others gave is kept now and then."""
         first, *joints, last = states
         of_parts = [part.model.kept for part in self._in_turn]
-        apart = self.anchors.value if isinstance(self.anchors.value, int) else 1
         arrays = {
             number: array
             for number, (array, kept) in enumerate(zip(joints, of_parts, strict=False), 1)
-            if self.anchors.value is not None and (kept is not None or number % apart == 0)
+            if self.keeps(number, kept is not None)
         }
         self.kept = kept = Joints(_some(first).copy(order="F"), arrays, of_parts)
         self._all_kept[self.fingerprint(last)] = kept
@@ -121,6 +121,21 @@ class SequentialModel(CompositeModel):
             X = part.inverse(Y)
             Y = X[0] if isinstance(X, tuple) else X  # A reversed network gives its log-determinant too.
         return (Y,)
+
+    def keeps(self, number: int, of_part: bool) -> bool:
+        """Whether what the part of this number gives is kept, where the part has kept states or not."""
+        chosen = self.anchors.value
+        return chosen is not None and (of_part or chosen == "auto" or number % self.anchors.spacing == 0)
+
+    def kept_elements(self, shape: Shape) -> int:
+        total = 0
+        for number, part in enumerate(self._in_turn, 1):
+            steps = part.steps(shape)
+            total += part.kept_elements(shape)
+            shape = steps[-1].shape
+            if number < len(self._in_turn) and self.keeps(number, any(step.ends for step in steps)):
+                total += math.prod(shape)
+        return total
 
     def backward(self, dY: Array, Y: Array) -> tuple[Array, Array]:
         kept = self._all_kept.get(self.fingerprint(Y)) if len(self._all_kept) else None
@@ -254,6 +269,9 @@ class SummarizedModel(CompositeModel):
         model = ReversedSummarizedModel(reverse(self._cond_net), blocks)
         model.anchors.value = self.anchors.value
         return model
+
+    def kept_elements(self, shape: Shape) -> int:
+        return self._cond_net.kept_elements(shape)
 
     def states(self, Y: Array) -> list[Array]:
         """The input of each block, and the summary."""

@@ -80,6 +80,16 @@ class _Call:
     kept: Any
 
 
+def propagated(
+    network: Layer, size: tuple[int, ...] | None, inputs: Sequence[Tensor], parameters: Sequence[Tensor]
+) -> tuple[Tensor, ...]:
+    """The latents and log-determinants; of states the network keeps none where nobody can ask for gradients."""
+    results = Propagation.apply(network, size, len(inputs), *inputs, *parameters)
+    if not any(result.requires_grad for result in results):
+        network.model.kept = None
+    return results
+
+
 class Propagation(torch.autograd.Function):
     """The latents, and the log-determinant of each sample where the network has a density."""
 
@@ -101,10 +111,7 @@ class Propagation(torch.autograd.Function):
         # What `backward` needs of the condition: as `forward` gives it, and as it came.
         conditions = [*map(tensor, results[lanes:]), *inputs[1:]] if signature.condition else []
         shapes = tuple(given.shape for given in inputs)
-        kept = network.model.kept
-        if not any(ctx.needs_input_grad):
-            network.model.kept = kept = None
-        ctx.call = _Call(network, network.spatial, shapes, len(latents), len(conditions), kept)
+        ctx.call = _Call(network, network.spatial, shapes, len(latents), len(conditions), network.model.kept)
         ctx.save_for_backward(*latents, *conditions, *parameters)
         return (*latents, *logdets)
 

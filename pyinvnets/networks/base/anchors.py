@@ -22,7 +22,7 @@ class Anchored:
         recomputed state is off from the kept one by more than a hundred epsilon of its size, `backward` begins again
         with states that lie closer together, and the next ones follow the drift that was seen. `"auto"` keeps the
         input too. `None` keeps nothing, as upstream. What is kept is freed by the next `backward` or `forward`;
-        `G.summary` says how much it is. Where what is recomputed is off by a hundredth of its size, `backward` warns.
+        `G.summary` says how much it is. Where what is recomputed is off by a thousandth of its size, `backward` warns.
 
         Of a `Sequential` it is set in all parts, and what goes from one to the next is kept too.
 
@@ -47,6 +47,19 @@ class Anchored:
         """By how much states that the last `backward` recomputed were off from those that `forward` saw, at most,
         relative to their size; `None` where there was nothing to compare with."""
         return self.model.anchors.drift
+
+    @property
+    def spacings(self) -> list[int]:
+        """How many steps lie between two states now, in the network and in its parts: what `"auto"` has come to."""
+        parts = getattr(self.model, "parts", {}).values()
+        return [self.model.anchors.spacing, *(spacing for part in parts for spacing in part.spacings)]
+
+    @spacings.setter
+    def spacings(self, values: list[int]) -> None:
+        self.model.anchors.spacing, *others = values
+        for part in getattr(self.model, "parts", {}).values():
+            count = len(part.spacings)
+            part.spacings, others = others[:count], others[count:]
 
     def warn_of_drift(self, title: str) -> None:
         """Say that the gradients of the last `backward` are not to be trusted, where that is so."""

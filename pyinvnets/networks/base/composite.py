@@ -29,6 +29,10 @@ class CompositeModel:
         """The model that runs the other way, with the parts as `reverse` gives them."""
         raise NotImplementedError
 
+    def kept_elements(self, shape: tuple[int, ...]) -> int:
+        """See `Layer.kept_elements`."""
+        raise NotImplementedError
+
     @property
     def _last(self) -> Layer:
         return list(self.parts.values())[-1]

@@ -69,6 +69,7 @@ from .networks import (
     SummarizedNet,
     reverse,
 )
+from .networks.base.initialisation import begin_near_identity
 from .networks.base.parameters import Parameter, clear_grad, get_params, named_params, set_params
 from .storage.bson import load_bson
 from .storage.weights import load, save
@@ -128,6 +129,7 @@ __all__ = [
     "VectorFlow",
     "WaveletLayer",
     "__version__",
+    "begin_near_identity",
     "clear_grad",
     "cpu",
     "fit",

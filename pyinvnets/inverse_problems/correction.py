@@ -63,12 +63,12 @@ def correct(
     log_density = total(likelihood, of_images)
     correction = copy.deepcopy(flow)
     correction.spatial = condition.shape[:-2]
-    objective = ReverseKL(_in_latents(log_density, amortised, condition))
+    objective = ReverseKL(in_latents(log_density, amortised, condition))
     history = fit(correction, objective=objective, **options)
     return Posterior(amortised, condition, log_density, history, correction)
 
 
-def _in_latents(of_images: LogDensity, network: Layer, condition: np.ndarray) -> LogDensity:
+def in_latents(of_images: LogDensity, network: Layer, condition: np.ndarray) -> LogDensity:
     """A log-density of images as one of the latents of a conditional flow at one condition."""
     reversed_network: Any = reverse(network, copy=False)
 

@@ -83,7 +83,7 @@ def map_estimate(
     size = density.image_size(network, title, spatial)
     if not (is_integer(iterations) and iterations >= 1):
         raise ValueError(f"{title}: iterations must be a positive integer, got {iterations!r}")
-    search = _Search(network, likelihood, size)
+    search = Search(network, likelihood, size)
     likelihood.check(title, np.zeros((*size, network.signature.data.channels, 1), network.dtype))
     first = search.zero() if start is None else search.latents(title, start)
     objective = [search(first)[0]]
@@ -98,7 +98,7 @@ def map_estimate(
     return MAPEstimate(search.images(found.x), objective, str(found.message))
 
 
-class _Search:
+class Search:
     """The objective and its gradient, of a float64 vector of the elements of all latents.
 
     It is the mean over the data of `-log p(y | x(z)) - log p(z)`.

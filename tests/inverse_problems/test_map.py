@@ -9,7 +9,7 @@ from scipy.optimize import check_grad
 import pyinvnets as inv
 from helpers.comparison import assert_close
 from pyinvnets.inverse_problems import GaussianLikelihood, map_estimate
-from pyinvnets.inverse_problems.map import _Search
+from pyinvnets.inverse_problems.map import Search
 
 rng = np.random.default_rng(2)
 FEATURES, DATA = 6, 4
@@ -62,7 +62,7 @@ def test_the_gradient(engine, split_scales):
     """Of what is minimised, for a flow that is not linear, in double precision."""
     G = digits_prior(engine, split_scales=split_scales)
     likelihood = GaussianLikelihood(np.eye(16)[:5], rng.standard_normal((5, 3)), 0.5)
-    search = _Search(G, likelihood, (4, 4))
+    search = Search(G, likelihood, (4, 4))
     vector = rng.standard_normal(48)
     error = check_grad(lambda v: search(v)[0], lambda v: search(v)[1], vector, seed=1)
     assert error < 1e-5 * np.linalg.norm(search(vector)[1])

@@ -10,7 +10,7 @@ import pytest
 import pyinvnets as inv
 from helpers.comparison import assert_close
 from pyinvnets.inverse_problems import correct, posterior
-from pyinvnets.inverse_problems.correction import _in_latents
+from pyinvnets.inverse_problems.correction import in_latents
 from pyinvnets.inverse_problems.likelihood import of_flow
 
 Posterior = functools.partial(posterior, progress=False, seed=1)
@@ -108,11 +108,7 @@ def test_a_warm_start_needs_fewer_updates(engine):
         np.testing.assert_array_equal(value, before[name])
     X = warm.sample(10_000, seed=1)
     assert np.abs(rows(X).mean(axis=0) - problem.mean).max() < 0.1
-    assert_close(warm.log_prob(X, batch_size=3000), G_log_prob(warm, X, C), 1e-6, "log-density")
-
-
-def G_log_prob(found, X, C):
-    return found.flow.log_prob(X, C)
+    assert_close(warm.log_prob(X, batch_size=3000), warm.flow.log_prob(X, C), 1e-6, "log-density")
 
 
 @pytest.mark.slow
@@ -171,15 +167,15 @@ def test_densities_and_their_gradients(engine):
     G.forward(X, C)
     F.forward(X)
     one = np.asfortranarray(C[..., :1])
-    for log_density in (of_flow(F), of_flow(G, one), _in_latents(of_flow(F), G, one)):
-        values, gradient = log_density(X)
+    for log_density in (of_flow(F), of_flow(G, one), in_latents(of_flow(F), G, one)):
+        _, gradient = log_density(X)
         step = rng.standard_normal(X.shape)
         ends = [log_density(X + sign * 1e-6 * step)[0] for sign in (1, -1)]
         along = np.sum(gradient * step, axis=(0, 1, 2))
         np.testing.assert_allclose(along, (ends[0] - ends[1]) / 2e-6, rtol=1e-4, atol=1e-4)
     assert_close(of_flow(F)(X)[0], F.log_prob(X), 1e-9, "log-density of the flow")
     # A change of variables: an amortised posterior is a standard Gaussian in its own latents.
-    assert_close(_in_latents(of_flow(G, one), G, one)(X)[0], standard(X)[0], 1e-9, "log-density of the latents")
+    assert_close(in_latents(of_flow(G, one), G, one)(X)[0], standard(X)[0], 1e-9, "log-density of the latents")
 
 
 class TestBadInput:

@@ -77,7 +77,7 @@ def small(engine="numpy", seed=1):
 @functools.cache
 def amortised(engine):
     """The posteriors of a problem with much noise, all of them, by maximum likelihood."""
-    problem, rng = Linear(4, 3, 1.0, seed=7), np.random.default_rng(8)
+    problem, rng = Linear(4, 3, 0.3, seed=7), np.random.default_rng(8)
     x = rng.standard_normal((8000, 4)).astype(np.float32)
     y = (x @ problem.A.T + problem.noise * rng.standard_normal((8000, 3))).astype(np.float32)
     G = inv.NetworkConditionalGlow(4, 3, 24, 1, 4, engine=engine, seed=1)
@@ -88,7 +88,7 @@ def amortised(engine):
 
 def shifted(problem):
     """The same with less noise, another operator, and a datum of it."""
-    other = Linear(4, 3, 0.2, seed=9)
+    other = Linear(4, 3, 0.1, seed=9)
     C = other.y.astype(np.float32).reshape(1, 3, 1, 1).T
     return other, np.asfortranarray(C)
 
@@ -98,12 +98,12 @@ def test_a_warm_start_needs_fewer_updates(engine):
     G, problem = amortised(engine)
     before = G.state_dict()
     C = np.asfortranarray(problem.y.astype(np.float32).reshape(1, 3, 1, 1).T)
-    options = {"prior": standard, "epochs": 1, "updates_per_epoch": 50, "learning_rate": 2e-3}
+    options = {"prior": standard, "epochs": 1, "updates_per_epoch": 50, "learning_rate": 3e-3}
     data = problem.A, problem.y, problem.noise
     warm = Posterior(*data, flow=G, condition=C, **options)
     cold = Posterior(*data, flow=small(engine), spatial=(1, 1), **options)
     gaps = [problem.log_evidence + found.history.validation[-1] for found in (warm, cold)]
-    assert gaps[0] < 0.05 and gaps[0] < gaps[1] / 3, gaps
+    assert gaps[0] < 0.05 and gaps[0] < gaps[1] / 10, gaps
     for name, value in G.state_dict().items():
         np.testing.assert_array_equal(value, before[name])
     X = warm.sample(10_000, seed=1)
@@ -147,7 +147,7 @@ def test_without_a_prior_the_amortised_posterior_is_the_prior(engine):
     """As in the source, by a layer that scales and shifts each latent."""
     G, problem = amortised(engine)
     other, C = shifted(problem)
-    flow = inv.AffineLayer((1, 1), 4, logdet=True, engine=engine)
+    flow = inv.AffineLayer(1, 1, 4, logdet=True, engine=engine)
     options = {"epochs": 2, "learning_rate": 0.02, "seed": 1, "progress": False}
     found = correct(G, C, other.A, other.y, other.noise, flow=flow, **options)
     assert found.history.validation[1] < found.history.validation[0]
@@ -161,9 +161,9 @@ def test_without_a_prior_the_amortised_posterior_is_the_prior(engine):
 def test_densities_and_their_gradients(engine):
     """Of a flow, and of an image's density in the latents of a conditional one: by differences, in double precision."""
     rng = np.random.default_rng(4)
-    G = inv.NetworkConditionalGlow(1, 1, 4, 2, 2, engine=engine, seed=1).astype(np.float64)
-    F = inv.NetworkGlow(1, 4, 2, 2, split_scales=True, engine=engine, seed=1).astype(np.float64)
-    X, C = (np.asfortranarray(rng.standard_normal((4, 4, 1, 6))) for _ in range(2))
+    G = inv.NetworkConditionalGlow(2, 2, 4, 1, 2, engine=engine, seed=1).astype(np.float64)
+    F = inv.NetworkGlow(2, 4, 2, 2, split_scales=True, engine=engine, seed=1).astype(np.float64)
+    X, C = (np.asfortranarray(rng.standard_normal((4, 4, 2, 6))) for _ in range(2))
     G.forward(X, C)
     F.forward(X)
     one = np.asfortranarray(C[..., :1])

@@ -59,8 +59,10 @@ NO_STATES = NoStates()
 
 
 def difference(array: np.ndarray, true: np.ndarray) -> float:
-    """The norm of the difference, relative to the true array; zero where it is not finite, which has another cause."""
-    relative = float(np.linalg.norm(array - true) / max(float(np.linalg.norm(true)), np.finfo(true.dtype).tiny))
+    """The norm of the difference, relative to the true array; zero where that is zero, and has no size to compare with,
+    and where it is not finite, which has another cause."""
+    size = float(np.linalg.norm(true))
+    relative = float(np.linalg.norm(array - true)) / size if size else 0.0
     return relative if math.isfinite(relative) else 0.0
 
 

@@ -89,10 +89,7 @@ class Turns:
 
 def our_flow(case, scale, seed):
     G = inv.NetworkGlow(1, *case, split_scales=True, activation=scale, engine="numpy", seed=seed)
-    for name, parameter in inv.named_params(G).items():
-        if name.endswith("W3"):
-            parameter.data[...] = 0
-    return G
+    return inv.begin_near_identity(G)
 
 
 def their_flow(case, scale, seed):

@@ -69,8 +69,10 @@ from .networks import (
     SummarizedNet,
     reverse,
 )
+from .networks.base.initialisation import begin_near_identity
 from .networks.base.parameters import Parameter, clear_grad, get_params, named_params, set_params
 from .storage.bson import load_bson
+from .storage.jld2 import load_jld2
 from .storage.weights import load, save
 from .training.densities import from_jax, from_torch
 from .training.fit import fit
@@ -133,6 +135,7 @@ __all__ = [
     "VectorFlow",
     "WaveletLayer",
     "__version__",
+    "begin_near_identity",
     "clear_grad",
     "cpu",
     "fit",
@@ -147,6 +150,7 @@ __all__ = [
     "invHaar_unsqueeze",
     "load",
     "load_bson",
+    "load_jld2",
     "log_likelihood",
     "mse",
     "named_params",

@@ -112,7 +112,9 @@ class TestGradients:
         assert torch.autograd.gradcheck(objective, everything, fast_mode=True)
         modes = []
         right = flow.network.propagate
-        monkeypatch.setattr(flow.network, "propagate", lambda mode, *rest: modes.append(mode) or right(mode, *rest))
+        monkeypatch.setattr(
+            flow.network, "propagate", lambda mode, *rest, **how: modes.append(mode) or right(mode, *rest, **how)
+        )
         objective(*everything).backward()
         assert modes.count("backward") == calls
 
@@ -292,8 +294,8 @@ class TestMemory:
         model, seen = flow.network.model, []
         right = model.forward_by_sample
 
-        def forward_by_sample(X):
-            results = right(X)
+        def forward_by_sample(X, **how):
+            results = right(X, **how)
             seen.append((address(X), address(results[0])))
             return results
 

@@ -67,6 +67,15 @@ def half_squares(latent: Array, samples: int, splits: int) -> Any:
     return np.einsum("ij,ij->j", elements, elements) / 2
 
 
+def difference(array: Any, true: Any) -> float:
+    """The norm of the difference, relative to that of the true array; zero where that is not finite itself."""
+    norm = square_norm(true)
+    if not math.isfinite(norm):
+        return 0.0
+    relative = math.sqrt(square_norm(array - true) / max(norm, float(np.finfo(true.dtype).tiny)))
+    return math.inf if math.isnan(relative) else relative
+
+
 def square_norm(array: Array) -> float:
     """The sum of the squares of all elements, in float64."""
     if not isinstance(array, np.ndarray):

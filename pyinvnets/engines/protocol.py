@@ -12,6 +12,7 @@ import numpy as np
 
 from ..arrays.latents import Array
 from ..arrays.spec import ArraySpec
+from .anchors import Anchors
 
 
 class StoredParameter(Protocol):
@@ -34,12 +35,20 @@ class Model(Protocol):
     spatial: tuple[int, ...] | None  # of the last forward, where the latent is a vector
     on_gpu: bool  # arrays are then `DeviceArray`s, but optimisers' states begin as NumPy's
 
+    # What the last `forward` kept, until `backward`; whoever holds on to it may call that `backward` later too, which
+    # recognises what its `forward` gave, by the same parameters: then they have the same `fingerprint`.
+    anchors: Anchors
+    kept: Any
+
+    def fingerprint(self, *arrays: Array) -> int: ...
+
     def forward(self, *arrays: Any) -> tuple[Any, ...]: ...
     def inverse(self, *arrays: Any) -> tuple[Any, ...]: ...
     def backward(self, *arrays: Any) -> tuple[Any, ...]: ...
 
-    # With the log-determinant of each sample, shape `(n_samples,)` and float64, in place of their mean.
-    def forward_by_sample(self, *arrays: Array) -> tuple[Any, ...]: ...
+    # With the log-determinant of each sample, shape `(n_samples,)` and float64, in place of their mean; `keeps` says
+    # whether states are kept as `forward` keeps them.
+    def forward_by_sample(self, *arrays: Array, keeps: bool = False) -> tuple[Any, ...]: ...
 
     # Of `jacobian` the arrays' tangents and the arrays; of `adjoint_jacobian` these, and the parameters' gradients.
     def jacobian(

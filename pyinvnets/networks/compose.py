@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import itertools
+import math
+import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from ..arrays.latents import Array
+from ..arrays.latents import Array, difference
+from ..arrays.quiet import quietly
 from ..engines import get_engine
 from .base.composite import CompositeModel
 from .base.conditional import ConditionalFlow
+from .base.density import by_each_sample
 from .base.flow import Flow
 from .base.layer import Layer
 from .base.parameters import get_params
@@ -48,6 +53,20 @@ def _first_reason(reasons: Iterator[tuple[Layer, str | None]]) -> str | None:
     return next((f"{part!r}: {reason}" for part, reason in reasons if reason), None)
 
 
+@dataclass(frozen=True)
+class Joints:
+    """What a `Sequential` kept: some of the input, arrays that went from one part to the next, by the number of the
+    part that gave them, and what the parts kept themselves, each of which recognises what it gave."""
+
+    some: Array
+    arrays: dict[int, Array]
+    of_parts: list[Any]
+
+    @property
+    def size(self) -> int:
+        return sum(array.size * array.dtype.itemsize for array in self.arrays.values())
+
+
 class SequentialModel(CompositeModel):
     """The parts of a `Sequential`, each of which takes what the one before it gives; `backwards` from the last on."""
 
@@ -55,25 +74,47 @@ class SequentialModel(CompositeModel):
         super().__init__(parts)
         self._backwards = backwards
         self._in_turn = [*parts.values()][:: -1 if backwards else 1]
+        self._all_kept: weakref.WeakValueDictionary[int, Joints] = weakref.WeakValueDictionary()
 
     def reversed(self, reverse: Callable[[Layer], Layer]) -> SequentialModel:
         parts = {name: reverse(part) for name, part in self.parts.items()}
-        return SequentialModel(parts, not self._backwards)
+        model = SequentialModel(parts, not self._backwards)
+        model.anchors.value = self.anchors.value
+        return model
 
     def forward(self, X: Array) -> tuple[Any, ...]:
-        logdets = []
+        arrays, logdets = [X], []
         for part in self._in_turn:
             results = part.forward(X)
             X, *logdet = results if isinstance(results, tuple) else (results,)
+            arrays.append(X)
             logdets += logdet
+        self._keep(arrays)
         return (X, sum(logdets)) if logdets else (X,)
 
-    def forward_by_sample(self, X: Array) -> tuple[Any, ...]:
+    def forward_by_sample(self, X: Array, *, keeps: bool = False) -> tuple[Any, ...]:
+        arrays = [X]
         logdets: Any = 0.0
         for part in self._in_turn:
-            X, own = part.forward_by_sample(X)
+            X, own = by_each_sample(part, f"{part.title}.forward_by_sample", (X,), keeps=keeps)
+            arrays.append(X)
             logdets = logdets + own
+        if keeps:
+            self._keep(arrays)
         return X, logdets
+
+    def _keep(self, states: list[Array]) -> None:
+        """What a part that kept states gave must come back to it as it was; what others gave is kept now and then."""
+        first, *joints, last = states
+        of_parts = [part.model.kept for part in self._in_turn]
+        arrays = {
+            number: array
+            for number, (array, kept) in enumerate(zip(joints, of_parts, strict=False), 1)
+            if self.keeps(number, kept is not None)
+        }
+        self.kept = kept = Joints(_some(first).copy(order="F"), arrays, of_parts)
+        self._all_kept[self.fingerprint(last)] = kept
+        self.anchors.size = kept.size + sum(part.model.anchors.size for part in self._in_turn)
 
     def inverse(self, Y: Array) -> tuple[Array]:
         for part in self._in_turn[::-1]:
@@ -81,9 +122,35 @@ class SequentialModel(CompositeModel):
             Y = X[0] if isinstance(X, tuple) else X  # A reversed network gives its log-determinant too.
         return (Y,)
 
+    def keeps(self, number: int, of_part: bool) -> bool:
+        """Whether what the part of this number gives is kept, where the part has kept states or not."""
+        chosen = self.anchors.value
+        return chosen is not None and (of_part or chosen == "auto" or number % self.anchors.spacing == 0)
+
+    def kept_elements(self, shape: Shape) -> int:
+        total = 0
+        for number, part in enumerate(self._in_turn, 1):
+            steps = part.steps(shape)
+            total += part.kept_elements(shape)
+            shape = steps[-1].shape
+            if number < len(self._in_turn) and self.keeps(number, any(step.ends for step in steps)):
+                total += math.prod(shape)
+        return total
+
     def backward(self, dY: Array, Y: Array) -> tuple[Array, Array]:
-        for part in self._in_turn[::-1]:
+        kept = self._all_kept.get(self.fingerprint(Y)) if len(self._all_kept) else None
+        drifts: list[float | None] = []
+        for number in range(len(self._in_turn) - 1, -1, -1):
+            part = self._in_turn[number]
             dY, Y = part.backward(dY, Y)
+            drifts.append(part.model.anchors.drift)
+            if kept is not None and number in kept.arrays:
+                drifts.append(quietly(difference, Y, kept.arrays[number]))
+                Y = kept.arrays[number]
+        if kept is not None:
+            drifts.append(quietly(difference, _some(Y), kept.some))
+        self.kept = None
+        self.anchors.drift = max((drift for drift in drifts if drift is not None), default=None)
         return dY, Y
 
     def jacobian(
@@ -103,6 +170,11 @@ class SequentialModel(CompositeModel):
             dY, own, Y = part.adjoint_jacobian(dY, Y)
             gradients = [*own.values(), *gradients]
         return (dY, Y), gradients
+
+
+def _some(array: Array) -> Array:
+    """The first sample, or of a flat vector as many elements as a sample may have."""
+    return array[..., :1] if array.ndim > 1 else array[..., :1024]
 
 
 class Sequential(_Composite, Flow):
@@ -194,7 +266,12 @@ class SummarizedModel(CompositeModel):
 
     def reversed(self, reverse: Callable[[Layer], Layer]) -> ReversedSummarizedModel:
         blocks = {name: part for name, part in self.parts.items() if name != "cond_net"}
-        return ReversedSummarizedModel(reverse(self._cond_net), blocks)
+        model = ReversedSummarizedModel(reverse(self._cond_net), blocks)
+        model.anchors.value = self.anchors.value
+        return model
+
+    def kept_elements(self, shape: Shape) -> int:
+        return self._cond_net.kept_elements(shape)
 
     def states(self, Y: Array) -> list[Array]:
         """The input of each block, and the summary."""
@@ -204,10 +281,19 @@ class SummarizedModel(CompositeModel):
         return states
 
     def forward(self, X: Array, Y: Array) -> tuple[Any, ...]:
-        return self._cond_net.forward(X, self.states(Y)[-1])
+        results = self._cond_net.forward(X, self.states(Y)[-1])
+        self._keep()
+        return results
 
-    def forward_by_sample(self, X: Array, Y: Array) -> tuple[Any, ...]:
-        return self._cond_net.forward_by_sample(X, self.states(Y)[-1])
+    def forward_by_sample(self, X: Array, Y: Array, *, keeps: bool = False) -> tuple[Any, ...]:
+        title = f"{self._cond_net.title}.forward_by_sample"
+        results = by_each_sample(self._cond_net, title, (X, self.states(Y)[-1]), keeps=keeps)
+        self._keep()
+        return results
+
+    def _keep(self) -> None:
+        """The conditional network recognises what it gave by itself."""
+        self.kept, self.anchors.size = self._cond_net.model.kept, self._cond_net.model.anchors.size
 
     def inverse(self, Z: Array, C: Array) -> tuple[Array]:
         return (self._cond_net.inverse(Z, C),)
@@ -215,8 +301,13 @@ class SummarizedModel(CompositeModel):
     def backward(self, *arrays: Array) -> tuple[Array, Array, Array]:
         """Of a gradient, a latent, the condition as `forward` returned it, and what is summarised."""
         *of_network, Y = arrays
-        dX, X, dC = self._cond_net.backward(*of_network)
+        dX, X, dC = self._pulled_back(*of_network)
         return dX, X, self._back(dC, self.states(Y))
+
+    def _pulled_back(self, *arrays: Array) -> tuple[Array, Array, Array]:
+        results = self._cond_net.backward(*arrays)
+        self.kept, self.anchors.drift = None, self._cond_net.model.anchors.drift
+        return results
 
     def _back(self, delta: Array, states: list[Array]) -> Array:
         """The gradient of what is summarised, from that of the summary."""
@@ -234,7 +325,7 @@ class ReversedSummarizedModel(SummarizedModel):
     def backward(self, *arrays: Array) -> tuple[Array, Array, Array]:
         dX, X, Y = arrays
         states = self.states(Y)
-        dZ, Z, dC = self._cond_net.backward(dX, X, states[-1])
+        dZ, Z, dC = self._pulled_back(dX, X, states[-1])
         return dZ, Z, self._back(dC, states)
 
 

@@ -209,7 +209,7 @@ class NetworkConditionalHINT(ConditionalPairFlow):
             for step in (
                 Step("ActNorm", f"AN_X[{i}]", shape),
                 Step("ActNorm", f"AN_Y[{i}]", shape),
-                Step("ConditionalLayerHINT", f"CL[{i}]", shape, 2),
+                Step("ConditionalLayerHINT", f"CL[{i}]", shape, 2, ends=True),
             )
         ]
 

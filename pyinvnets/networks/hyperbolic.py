@@ -131,5 +131,5 @@ class NetworkHyperbolic(PairFlow):
         steps = []
         for i, (action, _) in enumerate(self._declared["architecture"], 1):
             shape = squeezed(shape, action)
-            steps.append(Step("HyperbolicLayer", f"HL[{i}]", shape, 2))
+            steps.append(Step("HyperbolicLayer", f"HL[{i}]", shape, 2, ends=True))
         return steps

@@ -16,7 +16,7 @@ from ..networks.base.layer import Layer
 from ..networks.base.parameters import get_params, set_params
 from ..networks.reverse import reverse
 from .graphs import outside_graphs
-from .propagation import Propagation, latents_of
+from .propagation import latents_of, propagated
 from .ranks import first_forward
 from .sampling import Sampling
 from .tensors import array, check_batch, check_condition_size, check_shapes, check_type, tensor
@@ -117,7 +117,7 @@ class FlowModule(Sampling, nn.Module):
         arrays = self._arrays(inputs)
         if self._waiting:
             self._initialise(self.network, arrays)
-        results = Propagation.apply(self.network, None, len(inputs), *inputs, *self._own())
+        results = propagated(self.network, None, inputs, self._own())
         return results[0] if len(results) == 1 else results
 
     @outside_graphs
@@ -173,7 +173,7 @@ class FlowModule(Sampling, nn.Module):
         self._check_together(title, named)
         asked = [t for t in (*tensors, *own) if t.requires_grad] if torch.is_grad_enabled() else []
         if asked and (self._reversible or any(t.requires_grad for t in tensors)):
-            results = Propagation.apply(self._backwards, size, len(tensors), *tensors, *own)[: len(latent)]
+            results = propagated(self._backwards, size, tensors, own)[: len(latent)]
             return results[0] if len(results) == 1 else results
         condition = (network.condition_for_inverse(array(c)) for c in given.values())
         results = network.inverse(*(side.array(z, size) for z in latent.values()), *condition)

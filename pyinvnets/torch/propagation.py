@@ -69,6 +69,7 @@ class _Call:
         size: image size, which a network over flat vectors forgets at the next batch.
         shapes: of the inputs.
         latents, conditions: how many tensors of each were saved, before the parameters.
+        kept: what the network kept of its states, which is held as long as the graph is.
     """
 
     network: Layer
@@ -76,6 +77,17 @@ class _Call:
     shapes: tuple[torch.Size, ...]
     latents: int
     conditions: int
+    kept: Any
+
+
+def propagated(
+    network: Layer, size: tuple[int, ...] | None, inputs: Sequence[Tensor], parameters: Sequence[Tensor]
+) -> tuple[Tensor, ...]:
+    """The latents and log-determinants; of states the network keeps none where nobody can ask for gradients."""
+    results = Propagation.apply(network, size, len(inputs), *inputs, *parameters)
+    if not any(result.requires_grad for result in results):
+        network.model.kept = None
+    return results
 
 
 class Propagation(torch.autograd.Function):
@@ -99,7 +111,7 @@ class Propagation(torch.autograd.Function):
         # What `backward` needs of the condition: as `forward` gives it, and as it came.
         conditions = [*map(tensor, results[lanes:]), *inputs[1:]] if signature.condition else []
         shapes = tuple(given.shape for given in inputs)
-        ctx.call = _Call(network, network.spatial, shapes, len(latents), len(conditions))
+        ctx.call = _Call(network, network.spatial, shapes, len(latents), len(conditions), network.model.kept)
         ctx.save_for_backward(*latents, *conditions, *parameters)
         return (*latents, *logdets)
 

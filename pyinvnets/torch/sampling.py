@@ -14,7 +14,7 @@ from ..arrays.latents import resized
 from ..networks.base import density
 from ..networks.base.layer import Layer
 from .graphs import outside_graphs
-from .propagation import Propagation, arrays_of, data_of
+from .propagation import arrays_of, data_of, propagated
 from .tensors import array, check_shapes, check_type, tensor
 
 
@@ -136,7 +136,7 @@ class Sampling:
         if self._waiting:
             self._initialise(backwards, arrays_of(backwards, size, inputs))
             own = self._own()
-        results = Propagation.apply(backwards, size, len(inputs), *inputs, *own)
+        results = propagated(backwards, size, inputs, own)
         log_prob = -(rows * rows).sum((1, 2)) / 2 - rows[0].numel() * math.log(2 * math.pi) / 2
         for logdet in results[lanes:]:
             log_prob = log_prob - logdet

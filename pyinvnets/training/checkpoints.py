@@ -20,10 +20,12 @@ _COLUMNS = {
     "samples": np.int64,
     "objective": np.float64,
     "seconds": np.float64,
+    "drift": np.float64,
+    "anchors": np.int64,
     "validation": np.float64,
     "epoch_seconds": np.float64,
 }
-"""The columns of every history and their types in the file, where no validation is NaN. Terms are float64."""
+"""The columns of every history and their types in the file, where `None` is NaN. Terms are float64."""
 
 
 @dataclass
@@ -40,6 +42,7 @@ class Checkpoint:
         waited: the number of epochs since then.
         spatial: as the network's.
         history: up to the last epoch.
+        spacings: the network's; `None` in earlier files.
     """
 
     settings: dict[str, Any]
@@ -51,6 +54,7 @@ class Checkpoint:
     waited: int
     spatial: list[int] | None
     history: History
+    spacings: list[int] | None = None
 
 
 _GROUPS = ("weights", "best", "optimiser")
@@ -96,6 +100,8 @@ def _read_history(columns: dict[str, np.ndarray], others: dict[str, Any]) -> His
     _expect(isinstance(terms, list) and all(isinstance(name, str) for name in terms), "history.terms")
     if "objective" not in columns:  # Earlier files have the terms alone.
         columns["objective"] = columns["l2"] - columns["lgdet"]
+    columns = {"drift": np.full(len(columns["objective"]), np.nan), **columns}
+    columns = {"anchors": np.zeros(len(columns["objective"]), np.int64), **columns}
     types = {**_COLUMNS, **dict.fromkeys(terms, np.float64)}
     _expect(columns.keys() == types.keys(), "history, whose columns are not those of its terms")
     for name, dtype in types.items():
@@ -105,7 +111,8 @@ def _read_history(columns: dict[str, np.ndarray], others: dict[str, Any]) -> His
         history.terms[name] = columns[name].tolist()
     for name in _COLUMNS:
         setattr(history, name, columns[name].tolist())
-    history.validation = [None if np.isnan(v) else v for v in history.validation]
+    for name in ("validation", "drift"):
+        setattr(history, name, [None if np.isnan(v) else v for v in getattr(history, name)])
     history.dimensions, history.stopped = others["dimensions"], others["stopped"]
     _check_history(history)
     return history
@@ -113,6 +120,7 @@ def _read_history(columns: dict[str, np.ndarray], others: dict[str, Any]) -> His
 
 def _check_history(history: History) -> None:
     of_updates = (history.epoch, history.samples, history.objective, history.seconds, *history.terms.values())
+    of_updates += (history.drift, history.anchors)
     _expect(
         len(set(map(len, of_updates))) == 1 and len(history.validation) == history.epochs,
         "history has columns of unequal length",
@@ -145,6 +153,12 @@ def _check(checkpoint: Checkpoint) -> None:
     spatial = checkpoint.spatial
     sizes = spatial if isinstance(spatial, list) and len(spatial) <= 3 else [0]
     _expect(spatial is None or all(_is_count(n) and n for n in sizes), "spatial")
+    spacings = checkpoint.spacings
+    _expect(
+        spacings is None
+        or (isinstance(spacings, list) and bool(spacings) and all(_is_count(n) and n for n in spacings)),
+        "spacings",
+    )
     np.random.default_rng(0).bit_generator.state = checkpoint.generator
 
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 OF_MAXIMUM_LIKELIHOOD = ("l2", "lgdet")
 
-_COLUMNS = ("epoch", "samples", "objective", "seconds", "validation", "epoch_seconds")
+_COLUMNS = ("epoch", "samples", "objective", "seconds", "drift", "anchors", "validation", "epoch_seconds")
 """The columns of every history, in which objectives add their terms."""
 
 
@@ -36,6 +36,9 @@ class History:
         objective: what is minimised, for each update.
         terms: the terms of the objective, each a column with a value for each update.
         seconds: of each update.
+        drift: of each update, how far a state that was recomputed was off; `None` where that is not known. See
+            `G.drift`.
+        anchors: of each update, the bytes of the states that were kept; see `G.anchors`.
         validation: the objective of the held-out samples after each epoch, `None` where none are held out.
         epoch_seconds: of each epoch, with reading, validation and checkpoint.
         dimensions: of a sample; the latents' where there are two.
@@ -52,6 +55,8 @@ class History:
         samples: Iterable[int] = (),
         objective: Iterable[float] | None = None,
         seconds: Iterable[float] = (),
+        drift: Iterable[float | None] | None = None,
+        anchors: Iterable[int] | None = None,
         validation: Iterable[float | None] = (),
         epoch_seconds: Iterable[float] = (),
         dimensions: int = 0,
@@ -66,6 +71,8 @@ class History:
             objective = [a - b for a, b in zip(l2, lgdet, strict=True)]
         self.epoch, self.samples, self.objective = list(epoch), list(samples), list(objective)
         self.seconds, self.validation, self.epoch_seconds = list(seconds), list(validation), list(epoch_seconds)
+        self.drift: list[float | None] = [None] * len(self.objective) if drift is None else list(drift)
+        self.anchors = [0] * len(self.objective) if anchors is None else list(anchors)
         self.dimensions, self.stopped = dimensions, stopped
 
     @classmethod
@@ -97,7 +104,15 @@ class History:
 
     __hash__ = None  # type: ignore[assignment]
 
-    def append(self, objective: float, terms: Mapping[str, float], samples: int, seconds: float) -> None:
+    def append(
+        self,
+        objective: float,
+        terms: Mapping[str, float],
+        samples: int,
+        seconds: float,
+        drift: float | None = None,
+        anchors: int = 0,
+    ) -> None:
         """Add an update of the epoch that is going on."""
         self.epoch.append(self.epochs + 1)
         self.samples.append(samples)
@@ -105,6 +120,8 @@ class History:
         for name, column in self.terms.items():
             column.append(terms[name])
         self.seconds.append(seconds)
+        self.drift.append(drift)
+        self.anchors.append(anchors)
 
     @property
     def updates(self) -> int:
@@ -140,7 +157,8 @@ class History:
             "validation": list(self.validation),
             "seconds": list(self.epoch_seconds),
         }
-        updates = {"epoch": list(self.epoch), **values, "seconds": list(self.seconds)}
+        updates = {"epoch": list(self.epoch), **values}
+        updates |= {name: list(getattr(self, name)) for name in ("seconds", "drift", "anchors")}
         return {"updates": updates, "epochs": epochs, "stopped": self.stopped}
 
     def to_frame(self) -> Any:
@@ -154,7 +172,7 @@ class History:
         except ImportError:
             raise ImportError("History.to_frame needs pandas; write `pip install pandas`, or use to_dict()") from None
         return pandas.DataFrame(self._columns(), index=pandas.RangeIndex(1, self.updates + 1, name="update")).astype(
-            {"validation": float}
+            {"drift": float, "validation": float}
         )
 
     def write(self, path: str | os.PathLike) -> None:

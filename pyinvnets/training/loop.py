@@ -50,6 +50,10 @@ class _Diverged(_Stop):
     """The objective is not finite."""
 
 
+class _Noise(_Stop):
+    """The gradients have nothing to do with the objective."""
+
+
 def _is_true(answer: Any) -> bool:
     """Whether a callback has answered True, NumPy's included, rather than given something that counts as true."""
     return isinstance(answer, (bool, np.bool_)) and bool(answer)
@@ -57,6 +61,10 @@ def _is_true(answer: Any) -> bool:
 
 KEPT = "the network has the last weights that gave a finite objective, or the best by validation"
 """The end of `History.stopped` where the objective was not finite."""
+
+
+NOISE = 1.0
+"""Where a recomputed state is off by as much as its size, the gradients are noise."""
 
 
 _BAR = "{percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt}{postfix} [{elapsed}<{remaining}, {rate_fmt}]"
@@ -124,6 +132,8 @@ class _Training:
         images = self.G.signature.images
         if before.spatial and not images.holds((*before.spatial, images.channels or 1, 1)):
             raise ValueError(f"fit: the checkpoint's images of size {before.spatial} are not those of {self.G!r}")
+        if before.spacings and len(before.spacings) != len(self.G.spacings):
+            raise ValueError(f"fit: the checkpoint's spacings of anchors are not those of {self.G!r}")
         if list(before.history.terms) != list(self.objective.terms):
             raise ValueError(f"fit: the checkpoint's history has not the terms {self.objective.terms} of the objective")
 
@@ -139,6 +149,8 @@ class _Training:
             self.best.load(before.best)
         if before.spatial:
             self.G.spatial = tuple(before.spatial)
+        if before.spacings:
+            self.G.spacings = before.spacings
 
     def run(self, course: _Course) -> History:
         interrupts = Interrupts()
@@ -158,6 +170,8 @@ class _Training:
                 warn(f"fit: {stop}", RuntimeWarning)
         except _Stop as stop:
             self.history.stopped = str(stop)
+            if isinstance(stop, _Noise) and self.ranks.speaks:
+                warn(f"fit: {stop}", RuntimeWarning)
         finally:
             interrupts.held(self._end)
 
@@ -222,6 +236,7 @@ class _Training:
     def _update(self, portion: Portion) -> None:
         start = time.perf_counter()
         gradients = self._gradients(self._with_noise(self._placed(portion.own), portion))
+        self._check_drift()
         if self.clip_norm is not None:
             gradients.clip(self.clip_norm)
         if self.good is None:
@@ -231,7 +246,22 @@ class _Training:
         gradients.apply(self.optimiser)
         evaluation = gradients.evaluation
         self.history.dimensions = evaluation.dimensions
-        self.history.append(evaluation.objective, evaluation.terms, evaluation.samples, time.perf_counter() - start)
+        seconds, anchors = time.perf_counter() - start, self.G.model.anchors
+        terms, samples = evaluation.terms, evaluation.samples
+        self.history.append(evaluation.objective, terms, samples, seconds, anchors.drift, anchors.size)
+
+    def _check_drift(self) -> None:
+        drift = self.G.drift
+        if drift is not None and drift >= NOISE:
+            raise _Noise(
+                f"the gradients of update {self.history.updates + 1} are noise: a state recomputed from the output is "
+                f"off by {drift:.1g} times its size; {self._advice()}"
+            )
+
+    def _advice(self) -> str:
+        if self.G.anchors == "auto":
+            return "scales have become too small; train with a smaller learning rate, or from other initial weights"
+        return 'write G.anchors = "auto"'
 
     @property
     def _current(self) -> Objective:
@@ -315,4 +345,5 @@ class _Training:
             waited=self.waited,
             spatial=None if self.G.spatial is None else list(self.G.spatial),
             history=self.history,
+            spacings=self.G.spacings,
         )

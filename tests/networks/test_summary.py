@@ -192,3 +192,32 @@ def test_a_flux_block():
     assert summary.rows[2].parameters == 3 * 9 + 3
     assert "as its model gives" in str(summary)
     assert block.summary((4, 4, 1, 1)).states is None
+
+
+@pytest.mark.parametrize("anchors", ["auto", 1, 2, None])
+@pytest.mark.parametrize("name", CASES)
+def test_anchors(name, anchors):
+    """They are as large as `forward` finds them, in both directions."""
+    case = CASES[name]
+    network = case.make(engine="numpy", seed=1)
+    network.anchors = anchors
+    inputs = [array.astype(np.float32) for array in (*case.inputs(), *case.extra())]
+    outputs = as_tuple(network.forward(*inputs))
+    assert network.summary(case.shapes[0]).anchors == network.model.anchors.size
+    if network.signature.invertible and name != "NetworkLoop":
+        latents = outputs[: len(network.signature.latents)]
+        opposite = inv.reverse(network)
+        opposite.forward(*latents, *inputs[len(latents) :])
+        assert opposite.summary(latents[0].shape).anchors == opposite.model.anchors.size
+
+
+def test_anchors_are_shown():
+    G = inv.NetworkGlow(1, 8, 2, 6, engine="numpy", seed=1)
+    X = np.random.default_rng(0).standard_normal((16, 1, 8, 8), dtype=np.float32).T
+    assert "anchors, with a state after every 8 steps: 6.0 KiB" in repr(G.summary(X.shape))
+    assert "drift" not in repr(G.summary(X.shape))
+    Z, _ = G.forward(X)
+    G.backward(Z, Z)
+    assert f"drift of states in the last backward: {G.drift:.1g} of their size" in repr(G.summary(X.shape))
+    G.anchors = None
+    assert "anchors" not in repr(G.summary(X.shape))

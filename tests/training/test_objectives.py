@@ -124,7 +124,7 @@ class TestAnother:
         assert not hasattr(history, "l2")
         again = inv.fit(glow(engine), X, epochs=7, resume=tmp_path / "c", **options)
         assert again.distance[: len(history.distance)] == history.distance
-        assert list(history.to_dict()["updates"]) == ["epoch", "distance", "objective", "seconds"]
+        assert list(history.to_dict()["updates"]) == ["epoch", "distance", "objective", "seconds", "drift", "anchors"]
         with pytest.raises(ValueError, match=r"objective = Nearby\(point=2.0\), cannot go on with Nearby\(point=3.0\)"):
             inv.fit(glow(engine), X, epochs=7, resume=tmp_path / "c", **options | {"objective": Nearby(3.0)})
 

@@ -14,6 +14,7 @@ from ...arrays.checks import check_kind, checked
 from ...arrays.cuda_interface import is_on_gpu
 from ...arrays.latents import Array
 from ...arrays.spec import ArraySpec
+from ..anchors import Anchors
 from .bridge import description
 from .device_array import DeviceArray
 from .errors import JuliaError
@@ -83,9 +84,13 @@ class State:
 class JuliaModel:
     """One network or layer of InvertibleNetworks.jl."""
 
+    kept = None
+    keeps_states = False
+
     def __init__(self, engine: JuliaEngine, handle: Any, state: State | None = None) -> None:
         self._engine, self.handle = engine, handle
         self.state = state or State()
+        self.anchors = Anchors(None)
         self.parameters = []
         for i, line in enumerate(engine.bridge.describe(handle).splitlines(), 1):
             name, *shape = line.split(" ")
@@ -168,7 +173,7 @@ class JuliaModel:
     def inverse_Y(self, Zy: Array) -> tuple[Any, ...]:
         return self._call("inverse_Y", (Zy,))
 
-    def forward_by_sample(self, *arrays: Array) -> tuple[Any, ...]:
+    def forward_by_sample(self, *arrays: Array, keeps: bool = False) -> tuple[Any, ...]:
         return self._run("forward_by_sample", arrays)
 
     def forward_Y_by_sample(self, Y: Array) -> tuple[Any, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
@@ -9,10 +10,10 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from ..._warnings import warn
 from ...arrays.checks import checked
 from ...arrays.quiet import quietly
 from ...arrays.spec import ArraySpec
+from ..anchors import Anchors
 from ..threads import BlasThreads, blas_threads, in_turns_or_threads, num_threads
 from .batches import Cutting, shares
 from .kernels.anchors import NO_STATES, NoStates, States, checksum, difference, probe
@@ -93,12 +94,6 @@ class NumpyParameter:
             self._model.gradients.set(self._param, value.T)
 
 
-FIRST_SPACING = 8
-"""Between automatic anchors, until the drift says that they must be closer together."""
-
-DRIFT = 1e-2
-"""What a recomputed state may be off by, relative to its size, without a warning."""
-
 NOTHING: dict[str, Any] = {}
 
 
@@ -119,13 +114,17 @@ class Memory:
 
 @dataclass(frozen=True)
 class Kept:
-    """What a `forward` kept: the states of each part of the batch, some of its input, and the checksum of the latents
-    and the parameters, by which its `backward` is known."""
+    """What a `forward` kept: the states of each part of the batch, some of its input, and where states may have to be
+    kept closer together, all of its inputs."""
 
     states: list[States | NoStates]
     parts: list[slice]
     probe: np.ndarray
-    checksum: int
+    inputs: tuple[np.ndarray, ...]
+
+    @property
+    def size(self) -> int:
+        return sum(array.nbytes for array in self.inputs) + sum(own.size for own in self.states)
 
 
 class NumpyModel:
@@ -136,27 +135,19 @@ class NumpyModel:
     def __init__(self, layer, memory: Memory | None = None) -> None:
         self.layer = layer
         self._has_steps = getattr(layer, "has_steps", False)
-        self.anchors = "auto"
-        self._kept: Kept | None = None
+        self.anchors = Anchors()
+        self.kept: Kept | None = None
+        self._all_kept: weakref.WeakValueDictionary[int, Kept] = weakref.WeakValueDictionary()
         names, params = zip(*walk(self.layer), strict=True)
         self._memory = memory or Memory(Store(list(params), np.dtype(np.float32)))
         self.parameters = [(name, NumpyParameter(self, p)) for name, p in zip(names, params, strict=True)]
 
-    @property
-    def anchors(self) -> int | str | None:
-        """After how many steps `forward` keeps a state: a number, "auto", or `None` for none."""
-        return self._anchors
-
-    @anchors.setter
-    def anchors(self, value: int | str | None) -> None:
-        self._anchors, self._kept = value, None
-        self._spacing = value if isinstance(value, int) else FIRST_SPACING
-
     def reversed(self) -> NumpyModel:
         """The same network, run the other way."""
-        if isinstance(self.layer, Reversed):
-            return NumpyModel(self.layer.layer, self._memory)
-        return NumpyModel(Reversed(self.layer), self._memory)
+        layer = self.layer.layer if isinstance(self.layer, Reversed) else Reversed(self.layer)
+        model = NumpyModel(layer, self._memory)
+        model.anchors.value = self.anchors.value
+        return model
 
     @property
     def _store(self) -> Store:
@@ -203,21 +194,31 @@ class NumpyModel:
         )
 
     def forward(self, *arrays: Any) -> tuple[Any, ...]:
-        """Keep states for the `backward` that follows: it recognises what is returned here."""
-        parts, spacing = self._parts(arrays), self._spacing
-        self._kept = None
-        if self.anchors is None or not self._has_steps:
-            results = self._call("forward", arrays)
-            states: list[Any] = [NO_STATES] * len(parts)
-        else:
-            states = [States(spacing) for _ in parts]
-            results = self._in_parts("forward", arrays, parts, [{"states": own} for own in states])
-        if self._has_steps:
-            self._kept = Kept(states, parts, probe(arrays[0]), self._checksum(self._latents(results)))
+        results = self._forward(arrays)
         if not self._tracks(results):
             return results
         *others, logdets = results
         return *others, float(np.mean(logdets))
+
+    def _forward(self, arrays: tuple[Any, ...]) -> tuple[Any, ...]:
+        """Keep states for the `backward` that follows: it recognises what is returned here."""
+        self.kept = None
+        if not self._has_steps:
+            return self._call("forward", arrays)
+        inputs = tuple(array.copy(order="K") for array in arrays) if self.anchors.automatic else ()
+        results, states, parts = self._anchored(arrays)
+        self.kept = kept = Kept(states, parts, probe(arrays[0]), inputs)
+        self._all_kept[self.fingerprint(*results[: self.layer.lanes])] = kept
+        self.anchors.size = kept.size
+        return results
+
+    def _anchored(self, arrays: tuple[Any, ...]) -> tuple[tuple[Any, ...], list[Any], list[slice]]:
+        """What `forward` gives, and the states of each part of the batch."""
+        parts = self._parts(arrays)
+        if self.anchors.value is None:
+            return self._call("forward", arrays), [NO_STATES] * len(parts), parts
+        states = [States(self.anchors.spacing) for _ in parts]
+        return self._in_parts("forward", arrays, parts, [{"states": own} for own in states]), states, parts
 
     def inverse(self, *arrays: Any) -> tuple[Any, ...]:
         return self._call("inverse", arrays)
@@ -226,7 +227,7 @@ class NumpyModel:
         try:
             return self._backward(arrays, Pass(self.gradients, self._samples(arrays[0])))
         finally:
-            self._kept = None
+            self.kept = None
 
     def forward_Y(self, Y: np.ndarray) -> tuple[Any, ...]:
         return self._call("forward_Y", (Y,))
@@ -234,8 +235,8 @@ class NumpyModel:
     def inverse_Y(self, Zy: np.ndarray) -> tuple[Any, ...]:
         return self._call("inverse_Y", (Zy,))
 
-    def forward_by_sample(self, *arrays: np.ndarray) -> tuple[Any, ...]:
-        results = self._call("forward", arrays)
+    def forward_by_sample(self, *arrays: np.ndarray, keeps: bool = False) -> tuple[Any, ...]:
+        results = self._forward(arrays) if keeps else self._call("forward", arrays)
         return self._by_sample(results if self._tracks(results) else (*results, 0.0), arrays[0])
 
     def forward_Y_by_sample(self, Y: np.ndarray) -> tuple[Any, ...]:
@@ -255,8 +256,27 @@ class NumpyModel:
 
     def _backward(self, arrays: tuple[Any, ...], run: Pass) -> tuple[Any, ...]:
         kept = self._kept_of(arrays)
-        parts = kept.parts if kept else self._parts(arrays)
-        states = [own.again() for own in kept.states] if kept else [NO_STATES] * len(parts)
+        self.anchors.drift = None
+        if kept is None:
+            parts = self._parts(arrays)
+            return self._attempt(arrays, run, parts, [NO_STATES] * len(parts))
+        added = run.gradients.added() if kept.inputs else {}
+        results, drift = self._from_anchors(arrays, run, kept)
+        while self.anchors.saw(drift, np.finfo(self.dtype).eps, max(own.steps for own in kept.states)):
+            run.gradients.take_back(added)
+            _, states, parts = self._anchored(kept.inputs)
+            kept = replace(kept, states=states, parts=parts)
+            results, drift = self._from_anchors(arrays, run, kept)
+        return results
+
+    def _from_anchors(self, arrays: tuple[Any, ...], run: Pass, kept: Kept) -> tuple[tuple[Any, ...], float]:
+        """What `backward` gives, and how far recomputed states were off."""
+        states = [own.again() for own in kept.states]
+        results = self._attempt(arrays, run, kept.parts, states)
+        recomputed = results[1] if len(results) < 4 else results[2]
+        return results, max(quietly(difference, probe(recomputed), kept.probe), *(own.drift for own in states))
+
+    def _attempt(self, arrays: tuple[Any, ...], run: Pass, parts: list[slice], states: list[Any]) -> tuple[Any, ...]:
         method = "backward_from_input" if hasattr(self.layer, "backward_from_input") else "backward"
         alone = len(parts) == 1
         each = [run.gradients] if alone else [Gradients(self._store.params, self.dtype) for _ in parts]
@@ -264,37 +284,17 @@ class NumpyModel:
         results = self._in_parts(method, arrays, parts, [{"run": own} for own in runs])
         if not alone:
             run.gradients.set_sum(each)
-        if kept:
-            recomputed = results[1] if len(results) < 4 else results[2]
-            self._judge(max(difference(probe(recomputed), kept.probe), *(own.drift for own in states)))
         return results
 
-    def _latents(self, results: tuple[Any, ...]) -> list[np.ndarray]:
-        return list(results[: self.layer.lanes])
-
     def _kept_of(self, arrays: tuple[Any, ...]) -> Kept | None:
-        """What the last `forward` kept, if the latents and the parameters are those of then."""
-        kept = self._kept
-        if kept is None:
+        """What `forward` kept, if it gave these latents by these parameters and its states are still held."""
+        if not len(self._all_kept):
             return None
-        count = self.layer.lanes
-        return kept if kept.checksum == self._checksum(list(arrays[count : 2 * count])) else None
+        lanes = self.layer.lanes
+        return self._all_kept.get(self.fingerprint(*arrays[lanes : 2 * lanes]))
 
-    def _checksum(self, latents: list[np.ndarray]) -> int:
-        return checksum([*latents, self._store.data])
-
-    def _judge(self, drift: float) -> None:
-        """Say that recomputed states were far off, and keep them closer together next time."""
-        if self.anchors == "auto" and drift > np.sqrt(np.finfo(self.dtype).eps):
-            self._spacing = max(1, self._spacing // 2)
-        if drift > DRIFT:
-            advice = {None: 'write G.anchors = "auto"', "auto": "the next states are kept closer together"}
-            warn(
-                f"{type(self.layer).__name__}.backward: a state recomputed from the output is off by {drift:.1g} of "
-                "its size, so that these gradients are not to be trusted; "
-                f"{advice.get(self.anchors, f'G.anchors = {self.anchors} is too many steps, write a smaller number')}",
-                RuntimeWarning,
-            )
+    def fingerprint(self, *arrays: np.ndarray) -> int:
+        return checksum([*arrays, self._store.data])
 
     def _call(self, method: str, arrays: tuple[Any, ...], given: dict[str, Any] = NOTHING) -> tuple[Any, ...]:
         parts = self._parts(arrays)

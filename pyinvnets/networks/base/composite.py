@@ -10,6 +10,7 @@ import numpy as np
 from ...arrays.cuda_interface import to_numpy
 from ...arrays.latents import Array
 from ...arrays.spec import ArraySpec
+from ...engines.anchors import Anchors
 from .layer import Layer
 
 
@@ -21,9 +22,15 @@ class CompositeModel:
         self.parameters = [
             (f"{name}.{inner}", stored) for name, part in parts.items() for inner, stored in part.model.parameters
         ]
+        self.anchors = Anchors()
+        self.kept: Any = None
 
     def reversed(self, reverse: Callable[[Layer], Layer]) -> CompositeModel:
         """The model that runs the other way, with the parts as `reverse` gives them."""
+        raise NotImplementedError
+
+    def kept_elements(self, shape: tuple[int, ...]) -> int:
+        """See `Layer.kept_elements`."""
         raise NotImplementedError
 
     @property
@@ -45,6 +52,10 @@ class CompositeModel:
     @property
     def on_gpu(self) -> bool:
         return self._last.on_gpu
+
+    def fingerprint(self, *arrays: Array) -> int:
+        others = (part.model.fingerprint() for part in self.parts.values() if part is not self._last)
+        return hash((self._last.model.fingerprint(*arrays), *others))
 
     def accept(self, name: str, array: Any, spec: ArraySpec, title: str) -> Array:
         return self._last.model.accept(name, array, spec, title)

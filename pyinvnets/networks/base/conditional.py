@@ -122,7 +122,7 @@ class ConditionalFlow(Layer):
         """
         title, specs = f"{self.title}.forward_by_sample", (self.signature.data, self.signature.condition)
         density.check_logdet(self, title)
-        return density.by_each_sample(self, title, self.checked(title, specs, {"X": X, "C": C}))
+        return density.by_each_sample(self, title, self.checked(title, specs, {"X": X, "C": C}), keeps=True)
 
     def pull_back(
         self, cotangents: tuple[Array, ...], latents: tuple[Array, ...], condition: tuple[Array, ...], inputs: tuple

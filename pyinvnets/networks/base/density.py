@@ -98,12 +98,15 @@ def check_logdet(network: Network, title: str) -> None:
         raise ValueError(f"{title}: {network!r} has no density: {reason}")
 
 
-def by_each_sample(network: Network, title: str, inputs: tuple[Array, ...]) -> tuple[Array, ...]:
-    """The arrays of `forward`, and the log-determinant of each sample, shape `(n_samples,)`, float64."""
+def by_each_sample(
+    network: Network, title: str, inputs: tuple[Array, ...], *, keeps: bool = False
+) -> tuple[Array, ...]:
+    """The arrays of `forward`, and the log-determinant of each sample, shape `(n_samples,)`, float64. `keeps` says
+    whether states are kept for `backward`."""
     if network.signature.keeps_volume:
         outputs = network.propagate("forward", title, inputs)
         return *(z for z in outputs if not isinstance(z, float)), network.place(np.zeros(inputs[0].shape[-1]))
-    return network.propagate("forward_by_sample", title, inputs)
+    return network.propagate("forward_by_sample", title, inputs, keeps=keeps)
 
 
 Propagate = Callable[[tuple[Array, ...]], tuple[tuple[Array, ...], Array]]

@@ -87,7 +87,7 @@ class Flow(Layer):
         """
         title = f"{self.title}.forward_by_sample"
         density.check_logdet(self, title)
-        return density.by_each_sample(self, title, self.checked(title, (self.signature.data,), {"X": X}))
+        return density.by_each_sample(self, title, self.checked(title, (self.signature.data,), {"X": X}), keeps=True)
 
     def pull_back(
         self, cotangents: tuple[Array, ...], latents: tuple[Array, ...], condition: tuple[Array, ...], inputs: tuple

@@ -1,13 +1,54 @@
-"""What is wrong with a first batch from which an ActNorm cannot be initialised."""
+"""Where training begins: initial weights for deep networks, and what is wrong with a first batch from which an ActNorm
+cannot be initialised."""
 
 from __future__ import annotations
+
+import re
+from typing import TypeVar
 
 import numpy as np
 
 from ...arrays.cuda_interface import to_numpy
 from ...arrays.latents import Array
-from .parameters import Parameter
+from .network import Network
+from .parameters import Parameter, get_params
 from .signature import Signature
+from .wrapper import Wrapper
+
+N = TypeVar("N", bound=Network | Wrapper)
+
+_LAST = re.compile(r"(^|\.)RB\.W3$")
+"""The last convolution in the block of a coupling layer."""
+
+
+def begin_near_identity(network: N) -> N:
+    """Set the last convolution in the block of each coupling layer to zero, in place, and give the network back; to be
+    called before training.
+
+    Then a coupling layer scales all elements alike and shifts none. With upstream's initial weights scales differ from
+    element to element and multiply up: from some dozens of steps on, latents and gradients grow by orders of magnitude,
+    and what is recomputed loses its digits even in 64 bits. A network of 96 steps begins with gradients a hundred times
+    smaller, and recomputes its input to 1e-5 in 32 bits. With few steps upstream's weights learn faster.
+
+    Args:
+        network: any with coupling layers whose blocks are convolutions. (Dense ones end in a ReLU that has no gradient
+            at zero.) The other weights stay.
+
+    Raises:
+        ValueError: it has no such layer.
+
+    Source: Kingma and Dhariwal (2018), «Glow: Generative Flow with Invertible 1x1 Convolutions», section 3.3,
+    https://arxiv.org/abs/1807.03039.
+
+    >>> import pyinvnets as inv
+    >>> G = inv.begin_near_identity(inv.NetworkGlow(2, 16, 1, 96, engine="numpy", seed=1))
+    """
+    last = [p for p in get_params(network) if _LAST.search(p.name)]
+    if not last:
+        raise ValueError(f"begin_near_identity: expected a network with convolutional coupling layers, got {network!r}")
+    for p in last:
+        p.data = np.zeros(p.shape, network.dtype)
+    return network
 
 
 class CannotInitialise(ValueError):

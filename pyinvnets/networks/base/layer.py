@@ -6,6 +6,7 @@ import inspect
 import threading
 import weakref
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, ClassVar, TypeVar
 
 import numpy as np
@@ -21,7 +22,7 @@ from .declaration import ENGINE_ARGUMENTS, constructor_of, recording, takes
 from .initialisation import check_initialised_from
 from .parameters import Parameter, load_state
 from .signature import Signature
-from .summary import Step, Summary, summarise
+from .summary import Step, Summary, kept_elements, summarise
 
 L = TypeVar("L", bound="Layer")
 
@@ -171,9 +172,11 @@ class Layer(Anchored):
         """An array where the network is: on the GPU, or in NumPy's memory."""
         return self.model.place(array)
 
-    def propagate(self, method: str, title: str, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
-        """Run a method of the model on checked arrays; `title` is for messages."""
+    def propagate(self, method: str, title: str, inputs: tuple[Any, ...], *, keeps: bool = False) -> tuple[Any, ...]:
+        """Run a method of the model on checked arrays; `title` is for messages, and `keeps` for `forward_by_sample`."""
         function = getattr(self.model, method)
+        if keeps:
+            function = partial(function, keeps=True)
         if self._uninitialised:
             with self._first_forward:  # Of two threads, one sets ActNorm by its batch, and the other finds it set.
                 self.parameters_changed()
@@ -186,6 +189,8 @@ class Layer(Anchored):
             if self.signature.splits:
                 latents = results[: len(self.signature.latents)]
                 self._latents = [weakref.ref(Z) for Z in latents if isinstance(Z, np.ndarray)]
+        elif method == "backward":
+            self.warn_of_drift(title)
         return results
 
     def _check_whole(self, title: str, name: str, array: Any) -> None:
@@ -398,12 +403,17 @@ class Layer(Anchored):
         <BLANKLINE>
         parameters with gradients: 11.8 KiB
         states in forward and backward, at any depth: 16.0 KiB
+        anchors, with a state after every 8 steps: 4.0 KiB
         """
         return summarise(self, input_shape)
 
     def steps(self, shape: tuple[int, ...]) -> list[Step]:
         """The steps of `forward` for a first input of this shape, for `summary`: one that keeps it, by default."""
         return [Step(type(self).__name__, "", shape, len(self.signature.inputs))]
+
+    def kept_elements(self, shape: tuple[int, ...]) -> int:
+        """How many numbers `forward` keeps for `backward`, for a first input of this shape; for `summary`."""
+        return kept_elements(self, shape)
 
     def input_shapes(self, shape: tuple[int, ...]) -> dict[str, tuple[int, ...] | None]:
         """The shapes of what `forward` takes, from that of the first; `None` where it cannot be known."""
@@ -429,7 +439,8 @@ class Layer(Anchored):
         return f'{type(self).__name__}({", ".join(shown)}, engine="{self.engine}")'
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _rebuild, (type(self), self.arguments, self.engine, self.dtype.name, self.state_dict(), self.spatial)
+        state = self.state_dict()
+        return _rebuild, (type(self), self.arguments, self.engine, self.dtype.name, state, self.spatial, self.anchors)
 
 
 def _rebuild(
@@ -439,9 +450,12 @@ def _rebuild(
     dtype: str,
     state: dict[str, np.ndarray],
     spatial: tuple[int, ...] | None,
+    anchors: int | str | None = "auto",
 ) -> Layer:
     network = cls.make(arguments, engine).astype(dtype)
     network.load_state_dict(state)
     if spatial is not None:
         network.spatial = spatial
+    if anchors != network.anchors:
+        network.anchors = anchors
     return network

@@ -91,7 +91,7 @@ class PairFlow(Layer):
         """
         title = f"{self.title}.forward_by_sample"
         density.check_logdet(self, title)
-        return density.by_each_sample(self, title, self._pair(title, X, Y))
+        return density.by_each_sample(self, title, self._pair(title, X, Y), keeps=True)
 
     def pull_back(
         self, cotangents: tuple[Array, ...], latents: tuple[Array, ...], condition: tuple[Array, ...], inputs: tuple

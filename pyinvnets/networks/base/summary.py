@@ -57,6 +57,9 @@ class Summary:
             within itself, such as the hidden channels of its block, comes on top while it runs. In a `SummarizedNet`
             it is that of `cond_net`: the summary cannot be inverted, so its blocks keep their inputs besides. `None`
             for a `FluxBlock`.
+        anchors: bytes of what `forward` keeps for `backward`; see `G.anchors`.
+        spacing: after how many steps it keeps a state.
+        drift: by how much a state was off in the last `backward`; see `G.drift`.
     """
 
     network: str
@@ -64,6 +67,9 @@ class Summary:
     parameters: int
     memory: int
     states: int | None
+    anchors: int
+    spacing: int
+    drift: float | None
 
     def __repr__(self) -> str:
         lines = [("layer", "name", "output shape", "parameters", "memory"), *map(_cells, self.rows)]
@@ -73,6 +79,10 @@ class Summary:
         text += ["", f"parameters with gradients: {_bytes(2 * self.memory)}"]
         if self.states is not None:
             text.append(f"states in forward and backward, at any depth: {_bytes(self.states)}")
+        if self.anchors:
+            text.append(f"anchors, with a state after every {self.spacing} steps: {_bytes(self.anchors)}")
+        if self.drift is not None:
+            text.append(f"drift of states in the last backward: {self.drift:.1g} of their size")
         return "\n".join(text)
 
 
@@ -91,7 +101,10 @@ def summarise(G: Network, input_shape: Shape) -> Summary:
     total = sum(counts.values())
     elements = _state_elements(G, tuple(input_shape), steps)
     states = None if elements is None else 2 * elements * itemsize
-    return Summary(f"{G!r}, {G.dtype}", tuple(rows), total, total * itemsize, states)
+    anchors = G.model.anchors
+    kept = G.kept_elements(tuple(input_shape)) * itemsize
+    network = f"{G!r}, {G.dtype}"
+    return Summary(network, tuple(rows), total, total * itemsize, states, kept, anchors.spacing, anchors.drift)
 
 
 # Text
@@ -125,12 +138,14 @@ def _bytes(size: int) -> str:
 
 @dataclass(frozen=True)
 class Step:
-    """A row before its parameters are counted. A step whose name is `None` has none; one whose name is `""` has all."""
+    """A row before its parameters are counted. A step whose name is `None` has none; one whose name is `""` has all.
+    With one that `ends` a flow step comes a state that may be kept."""
 
     layer: str
     name: str | None
     shape: Shape | None
     arrays: int = 1
+    ends: bool = False
 
     def holds(self, parameter: str) -> bool:
         return self.name is not None and (not self.name or parameter.startswith(f"{self.name}."))
@@ -167,6 +182,19 @@ def _state_elements(G: Network, shape: Shape, steps: list[Step]) -> int | None:
     return taken + (math.prod(steps[-1].shape) if block else taken)
 
 
+def kept_elements(G: Network, shape: Shape) -> int:
+    """How many numbers `forward` keeps for `backward`, for a first input of this shape."""
+    if hasattr(G.model, "parts"):
+        return G.model.kept_elements(shape)
+    anchors = G.model.anchors
+    states = [step for step in G.steps(shape) if step.ends]
+    if anchors.value is None or not states:
+        return 0
+    kept = states[anchors.spacing - 1 :: anchors.spacing]
+    shapes = [taken for taken in G.input_shapes(shape).values() if taken is not None] if anchors.automatic else []
+    return sum(math.prod(step.shape or ()) * step.arrays for step in kept) + sum(map(math.prod, shapes))
+
+
 def squeezed(shape: Shape, action: int) -> Shape:
     """The shape after a squeeze (-1) or its inverse (1)."""
     channels = channels_after(shape[-2], action, len(shape) - 2)
@@ -181,10 +209,11 @@ def scale_steps(G: Network, shape: Shape, L: int, K: int, squeezer: str | None, 
             shape = squeezed(shape, -1)
             steps.append(Step(squeezer, None, shape, arrays))
         for j in range(1, K + 1):
-            steps += [
+            own = [
                 Step(layer, f"{field}[{i},{j}]", shape, 1 if layer == "ActNorm" else arrays)
                 for field, layer in fields.items()
             ]
+            steps += [*own[:-1], replace(own[-1], ends=True)]
         if i <= G.signature.splits:
             shape = (*shape[:-2], shape[-2] // 2, shape[-1])
             steps.append(Step("split", None, shape, arrays))

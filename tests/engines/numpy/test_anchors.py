@@ -44,7 +44,7 @@ def test_every_state_kept(name, threads, monkeypatch):
         for anchors in (None, 1):
             run.network.anchors = anchors
             run.forward(run.inputs)
-            assert any(getattr(own, "kept", None) for own in run.network.model._kept.states) == (anchors == 1)
+            assert any(getattr(own, "kept", None) for own in run.network.model.kept.states) == (anchors == 1)
             d_inputs, inputs = run.backward()
             results[anchors] = [*d_inputs, *inputs, *(p.grad.copy() for p in inv.get_params(run.network))]
     finally:
@@ -59,7 +59,7 @@ def test_a_kept_state_takes_the_place_of_the_recomputed_one(name):
     run = Run(CASES[name], "numpy")
     run.network.anchors = 1
     run.forward(run.inputs)
-    for states in run.network.model._kept.states:
+    for states in run.network.model.kept.states:
         for lane in states.kept[1]:
             lane[...] = 0
     with pytest.warns(RuntimeWarning, match="is off by"):
@@ -144,25 +144,46 @@ def test_memory_is_given_back():
     X = noise(4, 4, 2, 3)
     for _ in range(3):
         Z, _ = G.forward(X)
-        (states,) = G.model._kept.states
+        (states,) = G.model.kept.states
         assert sorted(states.kept) == [4, 8, 12]
     G.adjoint_jacobian(Z, Z)
-    assert G.model._kept is not None
+    assert G.model.kept is not None
     G.backward(Z, Z)
-    assert G.model._kept is None
+    assert G.model.kept is None
 
 
-def test_spacing_follows_the_drift():
-    G = inv.NetworkGlow(2, 8, 1, 16, engine="numpy", seed=1)
+def test_backward_begins_again_where_states_lie_too_far_apart():
+    """The gradients are those of closer states, to the bit, and added to those that were there."""
+    G, true = (inv.NetworkGlow(2, 8, 1, 16, engine="numpy", seed=1) for _ in range(2))
     X = noise(4, 4, 2, 3)
-    Z, _ = G.forward(X)
-    (states,) = G.model._kept.states
+    true.anchors = 2
+    Z, _ = true.forward(X)
+    expected = true.backward(Z, Z)
+    assert np.array_equal(G.forward(X)[0], Z)
+    (states,) = G.model.kept.states
     assert sorted(states.kept) == [8, 16]
-    states.kept[8][0][...] *= 1.001
-    G.backward(Z, Z)
+    for lane in states.kept[8]:
+        lane[...] *= 1.001
+    got = G.backward(Z, Z)
+    assert G.drift == true.drift < 1e-5
+    assert all(map(np.array_equal, got, expected))
+    for p, q in zip(inv.get_params(G), inv.get_params(true), strict=True):
+        np.testing.assert_array_equal(p.grad, q.grad, p.name)
     G.forward(X)
-    (states,) = G.model._kept.states
-    assert sorted(states.kept) == [4, 8, 12, 16]
+    (states,) = G.model.kept.states
+    assert sorted(states.kept) == [*range(2, 17, 2)]
+    for lane in states.kept[8]:
+        lane[...] *= 1.001
+    G.anchors, true.anchors = "auto", 1
+    for network in (true, G):
+        network.forward(X)
+    (states,) = G.model.kept.states
+    for lane in states.kept[8]:
+        lane[...] *= -3
+    G.backward(Z, Z)
+    true.backward(Z, Z)
+    for p, q in zip(inv.get_params(G), inv.get_params(true), strict=True):
+        np.testing.assert_array_equal(p.grad, q.grad, p.name)
 
 
 @pytest.mark.parametrize("value", [0, -1, True, 1.5, "automatic"])

@@ -17,15 +17,17 @@ class States:
     """The states after every `spacing`-th step of one `forward`, of one part of the batch.
 
     Attributes:
+        steps: how many steps there were.
         drift: the largest relative difference of a recomputed state from the kept one so far.
     """
 
     def __init__(self, spacing: int, kept: dict[int, tuple[np.ndarray, ...]] | None = None) -> None:
-        self.spacing, self.drift = spacing, 0.0
+        self.spacing, self.steps, self.drift = spacing, 0, 0.0
         self.kept = {} if kept is None else kept
 
     def keep(self, step: int, *lanes: np.ndarray) -> None:
         """Note the state after a step, counted from one."""
+        self.steps = step
         if step % self.spacing == 0:
             self.kept[step] = tuple(lane.copy() for lane in lanes)
 
@@ -39,11 +41,16 @@ class States:
         """The same states, for another way back."""
         return States(self.spacing, self.kept)
 
+    @property
+    def size(self) -> int:
+        """In bytes."""
+        return sum(lane.nbytes for lanes in self.kept.values() for lane in lanes)
+
 
 class NoStates:
     """Nothing is kept: upstream's way."""
 
-    drift = 0.0
+    steps, size, drift = 0, 0, 0.0
 
     def keep(self, step: int, *lanes: np.ndarray) -> None:
         pass
@@ -59,11 +66,13 @@ NO_STATES = NoStates()
 
 
 def difference(array: np.ndarray, true: np.ndarray) -> float:
-    """The norm of the difference, relative to the true array; zero where that is zero, and has no size to compare with,
-    and where it is not finite, which has another cause."""
-    size = float(np.linalg.norm(true))
-    relative = float(np.linalg.norm(array - true)) / size if size else 0.0
-    return relative if math.isfinite(relative) else 0.0
+    """The norm of the difference, relative to the true array; zero where that is not finite itself, or is zero and has
+    no size to compare with."""
+    norm = float(np.linalg.norm(true))
+    if norm == 0 or not math.isfinite(norm):
+        return 0.0
+    relative = float(np.linalg.norm(array - true)) / norm
+    return math.inf if math.isnan(relative) else relative
 
 
 def checksum(arrays: list[np.ndarray]) -> int:

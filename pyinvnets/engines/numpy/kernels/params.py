@@ -84,6 +84,17 @@ class Gradients:
         self._held[param] = False
         return self._memory[param]
 
+    def added(self) -> dict[Param, np.ndarray]:
+        """Copies of those that began by an addition, to which a call adds again."""
+        return {p: self._memory[p].copy() for p, adds in self._held.items() if adds}
+
+    def take_back(self, added: dict[Param, np.ndarray]) -> None:
+        """Undo what was added since `added` gave these."""
+        for param in [p for p, adds in self._held.items() if adds]:
+            self.drop(param)
+        for param, value in added.items():
+            self.add(param, value)
+
     def drop(self, param: Param) -> None:
         self._held.pop(param, None)
 

@@ -1,0 +1,166 @@
+"""Anchors of networks that are made of others, run the other way, copied, or part of an autograd graph."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+import warnings
+
+import numpy as np
+import pytest
+
+import pyinvnets as inv
+
+X = np.asfortranarray(np.random.default_rng(0).standard_normal((8, 8, 2, 4), dtype=np.float32))
+Y = np.asfortranarray(np.random.default_rng(1).standard_normal((8, 8, 2, 4), dtype=np.float32))
+
+
+def glow(seed=1, K=48):
+    return inv.NetworkGlow(2, 16, 1, K, engine="numpy", seed=seed)
+
+
+def conditional(K=96):
+    return inv.NetworkConditionalGlow(2, 2, 16, 1, K, engine="numpy", seed=1)
+
+
+def layers():
+    couplings = [inv.CouplingLayerGlow(2, 16, logdet=True, engine="numpy", seed=i) for i in range(96)]
+    return [layer for c in couplings for layer in (inv.ActNorm(2, logdet=True, engine="numpy"), c)]
+
+
+DEEP = {
+    "networks": (lambda: inv.Sequential(glow(1), inv.ActNorm(2, logdet=True, engine="numpy"), glow(2)), 1),
+    "layers": (lambda: inv.Sequential(*layers()), 1),
+    "nested": (lambda: inv.Sequential(inv.Sequential(glow(1)), inv.Sequential(glow(2))), 1),
+    "summarized": (lambda: inv.SummarizedNet(conditional(), inv.ResidualBlock(2, 8, engine="numpy", seed=1)), 2),
+    "conditional": (conditional, 2),
+    "spline": (lambda: inv.NetworkSpline(2, 16, 1, 96, engine="numpy", seed=1), 1),
+    "split": (lambda: inv.NetworkGlow(2, 16, 2, 48, split_scales=True, engine="numpy", seed=1), 1),
+}
+
+
+def gradients(G, arrays, logdets_of_samples=False):
+    """Of the negative log-likelihood, in one vector."""
+    inv.clear_grad(G)
+    results = (G.forward_by_sample if logdets_of_samples else G.forward)(*arrays)
+    latents, condition = results[:1], results[1:-1]
+    G.pull_back((latents[0] / arrays[0].shape[-1],), latents, condition, arrays)
+    return np.concatenate([p.grad.ravel().astype(np.float64) for p in inv.get_params(G)])
+
+
+def exact(G, arrays):
+    """The same in 64 bits, with every state kept."""
+    H = copy.deepcopy(G)
+    H.astype(np.float64)
+    H.anchors = 1
+    return gradients(H, tuple(array.astype(np.float64) for array in arrays))
+
+
+def error(got, true):
+    return np.linalg.norm(got - true) / np.linalg.norm(true)
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize("name", DEEP)
+def test_deep_networks(name, reverse):
+    make, count = DEEP[name]
+    G, arrays = make(), (X, Y)[:count]
+    latent, *_ = G.forward(*arrays)
+    if reverse:
+        G, arrays = inv.reverse(G), (latent, *arrays[1:])
+    true = exact(G, arrays)
+    of_anchors = {}
+    for anchors in (1, "auto", None):
+        G.anchors = anchors
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore" if anchors is None else "error", RuntimeWarning)
+            of_anchors[anchors] = error(gradients(G, arrays), true)
+            if anchors == "auto":
+                assert G.drift < 1.2e-5
+                assert error(gradients(G, arrays, logdets_of_samples=True), true) < 1.5 * of_anchors[1]
+    assert of_anchors["auto"] < 1.5 * of_anchors[1]
+
+
+@pytest.mark.parametrize("name", DEEP)
+def test_drift_without_anchors(name):
+    make, count = DEEP[name]
+    G = make()
+    G.anchors = None
+    G.forward(X, *(Y,) * (count - 1))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)
+        gradients(G, (X, Y)[:count])
+    assert (G.drift > 1e-3) == (name != "spline")
+
+
+def test_a_loop_is_warned_once():
+    G = glow(K=96)
+    G.anchors = None
+    Z, _ = G.forward(X)
+    with pytest.warns(RuntimeWarning, match='NetworkGlow.backward: .* is off by .*; write G.anchors = "auto"'):
+        G.backward(Z, Z)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        G.forward(X)
+        G.backward(Z, Z)
+
+
+def test_a_reversed_network_and_copies_have_the_anchors():
+    for G in (glow(), inv.Sequential(glow()), inv.Sequential(inv.Sequential(glow()))):
+        assert G.anchors == "auto"
+        for anchors in (3, None):
+            G.anchors = anchors
+            copies = (inv.reverse(G), inv.reverse(G, copy=False), copy.deepcopy(G), pickle.loads(pickle.dumps(G)))
+            assert [H.anchors for H in copies] == [anchors] * 4
+            assert all(H.model.anchors.spacing == (anchors or 8) for H in copies)
+
+
+def test_what_is_kept_is_freed():
+    G = inv.Sequential(glow(K=12), inv.ActNorm(2, logdet=True, engine="numpy"), glow(K=12))
+    Z, _ = G.forward(X)
+    # Of each network its input and the state after step 8, and what goes from one part to the next.
+    assert G.model.anchors.size == 6 * X.nbytes
+    G.log_prob(X)
+    assert G.model.kept is not None
+    G.backward(Z, Z)
+    assert G.model.kept is None
+    assert len(G.model._all_kept) == 0
+    assert all(part.model.kept is None and not len(part.model._all_kept) for part in G.model.parts.values())
+
+
+def test_evaluations_keep_nothing():
+    G = conditional(K=12)
+    Z, C, _ = G.forward(X, Y)
+    G.backward(Z, Z, C)
+    G.log_prob(X, Y)
+    G.condition_for_inverse(Y)
+    assert G.model.kept is None
+
+
+def test_flow_modules():
+    """Each graph holds the states of its own forward; without a graph none are held."""
+    torch = pytest.importorskip("torch")
+    from pyinvnets.torch import FlowModule
+
+    x, y = torch.from_numpy(X.T.copy()), torch.from_numpy(Y.T.copy())
+    network = glow(K=96)
+    flow = FlowModule(network)
+    flow(x)
+    true = copy.deepcopy(flow).double()
+    true.network.anchors = 1
+
+    def gradient(flow, x, y):
+        flow.zero_grad()
+        (-flow.log_prob(x).mean() - flow.log_prob(y).mean()).backward(retain_graph=True)
+        return torch.cat([p.grad.flatten().double() for p in flow.parameters()]).numpy()
+
+    expected = gradient(true, x.double(), y.double())
+    assert error(gradient(flow, x, y), expected) < 2e-3
+    assert network.model.kept is None and len(network.model._all_kept) == 0
+    network.anchors = None
+    with pytest.warns(RuntimeWarning, match="is off by"):
+        assert error(gradient(flow, x, y), expected) > 1e-2
+    network.anchors = "auto"
+    with torch.no_grad():
+        flow(x)
+    assert network.model.kept is None

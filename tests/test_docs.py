@@ -97,8 +97,9 @@ def test_every_public_name_is_in_the_reference(families):
     assert named >= set(inv.__all__) - {"__version__"}
 
 
-@pytest.mark.parametrize("module", ["diagnostics", "plotting"])
+@pytest.mark.parametrize("module", ["diagnostics", "plotting", "torch"])
 def test_every_function_is_in_the_reference(module):
+    pytest.importorskip(NEEDS["pytorch"] if module == "torch" else "numpy")
     module = importlib.import_module(f"pyinvnets.{module}")
     text = (DOCS / "api" / f"{module.__name__.rpartition('.')[2]}.md").read_text(encoding="utf-8")
     functions = {name for name in module.__all__ if callable(getattr(module, name))}

@@ -137,7 +137,7 @@ class JuliaModel:
         getattr(self._engine.bridge, f"set_{part}_b")(self.handle, index, given)
 
     def _view(self, value: Any) -> Any:
-        if self.on_gpu and not (value is None or isinstance(value, float)):
+        if self.on_gpu and self._engine.bridge.is_array(value):
             return DeviceArray(self._engine.bridge, value)
         return self._engine.bridge.view(value)
 
@@ -216,6 +216,8 @@ class JuliaModel:
                 if not found or not self.anchors.saw(drift, np.finfo(self.dtype).eps, steps):
                     return tuple(results)
                 bridge.take_back_b(self.handle, added)
+                if self.spatial is not None:
+                    bridge.set_latent_sizes_b(self.handle, arrays[0].size, *self.spatial)
                 bridge.keep_again_b(self.handle, states[found - 1], self.anchors.spacing)
 
     def forward_Y(self, Y: Array) -> tuple[Any, ...]:

@@ -160,7 +160,7 @@ function backward_from_of(handle, arrays, all_kept)
     n = lanes_of(handle.net)
     known_by = fingerprint_of(handle, arrays[(n+1):2n])
     found = findfirst(kept -> kept.known_by == known_by, all_kept)
-    isnothing(found) && return (propagated(handle, arrays, "backward")..., 0, 0, nothing)
+    isnothing(found) && return (propagated(handle, arrays, "backward")..., 0, 0, 0.0)
     kept = all_kept[found]
     states = again(kept.states)
     values = with_set(() -> propagated(handle, arrays, "backward"), STATES, states)

@@ -1,4 +1,4 @@
-"""The Julia engine beside native Julia, in one process and run; it needs a Julia that is ready (see the README).
+"""The Julia engine beside native Julia, in one process and run; it needs a Julia that is ready (see docs/engines.md).
 
     python benchmarks/julia.py
 

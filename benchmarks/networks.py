@@ -2,7 +2,7 @@
 
     python benchmarks/networks.py
 
-It needs a Julia that is ready (see the README); the network sizes are small, so that all of it takes some minutes.
+It needs a Julia that is ready (see docs/engines.md); the network sizes are small, so that all of it takes some minutes.
 «native» is a loop in Julia itself over upstream's own methods; the engines are called from Python, Julia's with its
 batched methods. They take turns; each figure is the median, in float32.
 """

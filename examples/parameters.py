@@ -69,4 +69,4 @@ with tempfile.TemporaryDirectory() as folder:
     print(loaded)
 
 # Weights that a Julia user saved with BSON, as examples/utils/save_load_network.jl does, are read without Julia, in
-# the order of get_params: inv.set_params(G, inv.load_bson("net_params.bson"))
+# the order of get_params: inv.set_params(G, inv.load_bson("net_params.bson")); inv.load_jld2 reads JLD2's files

@@ -72,11 +72,14 @@ from .networks import (
 from .networks.base.initialisation import begin_near_identity
 from .networks.base.parameters import Parameter, clear_grad, get_params, named_params, set_params
 from .storage.bson import load_bson
+from .storage.jld2 import load_jld2
 from .storage.weights import load, save
+from .training.densities import from_jax, from_torch
 from .training.fit import fit
 from .training.history import History
+from .training.losses import MaximumLikelihood, ReverseKL
 from .training.optimisers import SGD, Adam, AdamW
-from .training.schedules import CosineDecay, ExponentialDecay
+from .training.schedules import Annealing, CosineDecay, ExponentialDecay
 from .vectors import VectorFlow
 
 __all__ = [
@@ -85,6 +88,7 @@ __all__ = [
     "Adam",
     "AdamW",
     "AffineLayer",
+    "Annealing",
     "ConditionalLayerGlow",
     "ConditionalLayerHINT",
     "ConditionalResidualBlock",
@@ -108,6 +112,7 @@ __all__ = [
     "Jacobian",
     "JuliaError",
     "LeakyReLUlayer",
+    "MaximumLikelihood",
     "NetworkConditionalGlow",
     "NetworkConditionalHINT",
     "NetworkConditionalSpline",
@@ -120,6 +125,7 @@ __all__ = [
     "Parameter",
     "ReLUlayer",
     "ResidualBlock",
+    "ReverseKL",
     "Sequential",
     "ShuffleLayer",
     "Sigmoid2Layer",
@@ -133,6 +139,8 @@ __all__ = [
     "clear_grad",
     "cpu",
     "fit",
+    "from_jax",
+    "from_torch",
     "get_params",
     "gpu",
     "gpu_available",
@@ -142,6 +150,7 @@ __all__ = [
     "invHaar_unsqueeze",
     "load",
     "load_bson",
+    "load_jld2",
     "log_likelihood",
     "mse",
     "named_params",

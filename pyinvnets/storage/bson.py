@@ -10,11 +10,13 @@ from __future__ import annotations
 
 import os
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from .julia_files import parameters_of, row_by_row
 
 _NUMBERS = {0x01: struct.Struct("<d"), 0x08: struct.Struct("<?"), 0x10: struct.Struct("<i"), 0x12: struct.Struct("<q")}
 
@@ -53,33 +55,7 @@ def load_bson(path: str | os.PathLike, *, name: str | None = None) -> list[np.nd
         found = {key: list(_Walk(references).parameters(value)) for key, value in variables.items()}
     except (ValueError, LookupError, TypeError, AttributeError, OverflowError, struct.error, RecursionError) as error:
         raise ValueError(f"{path} is not a whole file of Julia's BSON ({type(error).__name__}: {error})") from None
-    chosen = _chosen(path, name, found)
-    foreign = next((value for value in found[chosen] if isinstance(value, str)), None)
-    if foreign is not None:
-        raise ValueError(
-            f"{path}: {chosen} holds a parameter of type {foreign}, expected Array of Float32 or Float64; in Julia, "
-            "move the parameters into main memory with `|> cpu` before saving"
-        )
-    return [value for value in found[chosen] if not isinstance(value, str)]
-
-
-def _chosen(path: Path, name: str | None, found: dict[str, list]) -> str:
-    """The variable that holds the parameters."""
-    if name is not None and name not in found:
-        raise ValueError(f"{path} has no variable {name!r}, it has {_listed(found)}")
-    holding = [key for key, values in found.items() if values and name in (None, key)]
-    if not holding:
-        raise ValueError(
-            f"{path}: expected parameters of InvertibleNetworks.jl, as get_params(G) gives them, found none in "
-            f"{name or _listed(found)}"
-        )
-    if len(holding) > 1:
-        raise ValueError(f"{path} has parameters in {_listed(holding)}; choose one, such as name={holding[0]!r}")
-    return holding[0]
-
-
-def _listed(names: Iterable[str]) -> str:
-    return ", ".join(names) or "nothing"
+    return parameters_of(path, name, found)
 
 
 # The file: documents of named values
@@ -163,7 +139,7 @@ class _Walk:
             if tag == "struct" and path[0] == "InvertibleNetworks":
                 value = value["data"]
             elif tag == "array" and isinstance(value["data"], list):
-                value = _row_by_row(value["data"], value["size"])
+                value = row_by_row(value["data"], value["size"])
         if isinstance(value, list):
             for part in value:
                 yield from self.parameters(part)
@@ -205,9 +181,3 @@ def _count(value: Any) -> int:
         if isinstance(value, (list, dict)):
             waiting.extend(value.values() if isinstance(value, dict) else value)
     return count
-
-
-def _row_by_row(items: list, size: list[int]) -> list:
-    """A matrix of layers as upstream goes through it; Julia's order is column by column."""
-    order = np.arange(len(items)).reshape(size, order="F")
-    return [items[i] for i in order.ravel()]

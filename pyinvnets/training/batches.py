@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import mmap
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -215,4 +215,38 @@ class Stream:
 
     def completed(self, batch: Batch) -> Batch:
         """The batch itself: no other is there yet."""
+        return batch
+
+
+class Draws:
+    """Batches that are drawn, anew in every epoch.
+
+    Args:
+        draw: makes a batch of so many samples with a generator.
+        sizes: the number of samples of each batch.
+        share: which samples of a batch are this process's.
+        seed: of the batches in order, which are always the same.
+    """
+
+    def __init__(
+        self, draw: Callable[[np.random.Generator, int], Batch], sizes: Sequence[int], share: Share, seed: int
+    ) -> None:
+        self._draw, self._sizes, self._share, self._seed = draw, sizes, share, seed
+
+    def __len__(self) -> int:
+        """The number of batches."""
+        return len(self._sizes)
+
+    def shuffled(self, rng: np.random.Generator) -> Iterator[Portion]:
+        """The batches of an epoch."""
+        for samples in self._sizes:
+            share = self._share(samples)
+            yield Portion(tuple(array[..., share] for array in self._draw(rng, samples)), share, samples)
+
+    def in_order(self) -> Iterator[Portion]:
+        """The same batches in every epoch."""
+        return self.shuffled(np.random.default_rng(self._seed))
+
+    def completed(self, batch: Batch) -> Batch:
+        """The batch itself: what is drawn has no channel that is constant."""
         return batch

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +13,7 @@ from ..arrays.scalars import is_real
 from ..arrays.spec import ArraySpec
 from ..arrays.stored import StoredArray, as_stored, take
 from ..networks.base.layer import Layer
-from .batches import Batch, Samples, Share, Stream, cast, check_finite, chunks, is_outside
+from .batches import Batch, Draws, Samples, Share, Stream, cast, check_finite, chunks, is_outside
 from .stored import StoredSamples, block_of, by_blocks
 
 BATCH_SIZE = 128
@@ -35,12 +35,13 @@ class Data:
     Attributes:
         batches: to train on.
         held_out: samples for validation, or `None`.
-        samples: how many there are, the held-out part included; `None` where an iterable gives them.
-        fingerprint: by which other arrays can be told from these; `None` where an iterable gives the batches.
+        samples: how many there are, the held-out part included; `None` where an iterable or the objective gives them.
+        fingerprint: by which other arrays can be told from these; `None` where an iterable or the objective gives the
+            batches.
     """
 
-    batches: Samples | Stream
-    held_out: Samples | None
+    batches: Samples | Stream | Draws
+    held_out: Samples | Draws | None
     samples: int | None = None
     fingerprint: str | None = None
 
@@ -82,6 +83,33 @@ def training_data(
     held_out = _held_out_arrays(G, inputs, validation)
     samples = _whole(held_out, batch_size or next(iter(held_out.values())).shape[-1], G.dtype, share)
     return Data(stream, samples)
+
+
+def drawn_data(
+    draw: Callable[[np.random.Generator, int], Batch],
+    updates: int,
+    batch_size: int,
+    validation: Any,
+    rng: np.random.Generator,
+    share: Share,
+) -> Data:
+    """Batches that an objective draws: `updates` of them in an epoch, and for validation a part of as many samples,
+    which stay the same.
+
+    Raises:
+        TypeError: validation is no number.
+        ValueError: it is not in [0, 1).
+    """
+    if not is_real(validation):
+        raise TypeError(
+            f"fit: validation must be a number where the objective draws the samples, got {type(validation).__name__}"
+        )
+    held_out, seed = round(_check_part(validation) * updates * batch_size), int(rng.integers(2**63))
+    whole, rest = divmod(max(1, held_out), batch_size)
+    sizes = [*[batch_size] * whole, *[rest] * (rest > 0)]
+    return Data(
+        Draws(draw, [batch_size] * updates, share, seed), Draws(draw, sizes, share, seed) if validation else None
+    )
 
 
 def _of_arrays(

@@ -1,7 +1,8 @@
-"""`fit`: training of any network, by maximum likelihood where it has a density."""
+"""`fit`: training of any network, by maximum likelihood on samples or for another objective."""
 
 from __future__ import annotations
 
+import functools
 import math
 import os
 from collections.abc import Callable, Iterable
@@ -15,22 +16,26 @@ from ..networks.base.layer import Layer
 from ..networks.base.wrapper import Wrapper
 from ..storage.files import check_writable
 from .checkpoints import read_checkpoint
-from .data import BATCH_SIZE, training_data
+from .data import BATCH_SIZE, Data, drawn_data, training_data
 from .history import History
 from .loop import _Course, _Training
-from .losses import MaximumLikelihood, Objective
+from .losses import MaximumLikelihood, Objective, named
 from .optimisers import Adam, Optimiser
 from .ranks import ranks_of
+
+UPDATES_PER_EPOCH = 100
+"""Where none are given."""
 
 Batches = Iterable[np.ndarray | tuple[np.ndarray, np.ndarray]]
 
 
 def fit(
     G: Layer,
-    X: np.ndarray | Batches,
+    X: np.ndarray | Batches | None = None,
     condition: np.ndarray | None = None,
     *,
     epochs: int = 10,
+    updates_per_epoch: int | None = None,
     batch_size: int | None = None,
     learning_rate: float | Callable[[int], float] = 1e-3,
     optimizer: Callable[[float], Optimiser] = Adam,
@@ -61,9 +66,11 @@ def fit(
         X: samples on the last axis, float32 or float64; each batch is converted to the network's dtype. Of a
             `numpy.memmap` only the batches are read. Or an iterable of batches, each an array or a tuple
             `(X, condition)`, which starts anew in every epoch; an iterator, such as a generator, lasts for one. Where
-            the network is on the GPU, each batch is moved there.
+            the network is on the GPU, each batch is moved there. `None` where the objective draws its own samples, as
+            `ReverseKL` does.
         condition: what the network takes beside X, with as many samples.
         epochs: how many times to go through the samples, those before `resume` included.
+        updates_per_epoch: how many updates make an epoch where the objective draws the samples, 100 by default.
         batch_size: samples of a batch, 128 by default; the last one of an epoch may be smaller. An iterable has its
             own.
         learning_rate: a number, or a function of the number of updates made, such as `CosineDecay`.
@@ -71,7 +78,8 @@ def fit(
             such as `functools.partial(SGD, momentum=0.9)`.
         objective: what is minimised; `pyinvnets.training.losses.Objective` is what another one derives from.
         validation: the part of the samples that is held out, 0 for none, or other samples, `X` or `(X, condition)`.
-            A part cannot be held out of an iterable, whose batches are all trained on.
+            A part cannot be held out of an iterable, whose batches are all trained on. Where the objective draws the
+            samples, those of validation are as large a part of as many as an epoch has, and stay the same.
         patience: stop after so many epochs in turn without a smaller validation objective.
         clip_norm: the largest norm of the gradient of all parameters together; a larger one is scaled down.
         noise: standard deviation of the Gaussian noise that is added to X in each batch, but not in validation.
@@ -107,13 +115,14 @@ def fit(
     """
     ranks = ranks_of(comm)
     with ranks.agreed():
-        epochs, batch_size, patience, clip_norm, noise, seed, validation = map(
-            as_python, (epochs, batch_size, patience, clip_norm, noise, seed, validation)
+        epochs, updates_per_epoch, batch_size, patience, clip_norm, noise, seed, validation = map(
+            as_python, (epochs, updates_per_epoch, batch_size, patience, clip_norm, noise, seed, validation)
         )
         _check_network(G)
         _check_objective(objective)
         inputs = objective.inputs(G)
-        _check_numbers(epochs, batch_size, patience, clip_norm, noise, seed)
+        _check_numbers(epochs, updates_per_epoch, batch_size, patience, clip_norm, noise, seed)
+        _check_samples(objective, X, condition, updates_per_epoch, noise)
         learning_rate = _schedule(learning_rate)
         optimiser = _optimiser(optimizer, learning_rate)
         _check_places(callback, checkpoint, device)
@@ -121,7 +130,13 @@ def fit(
         if seed is None:
             seed = before.settings["seed"] if before else ranks.of_first(lambda: np.random.SeedSequence().entropy)
         rng = np.random.default_rng(seed)
-        data = training_data(G, inputs, X, condition, epochs, batch_size, validation, rng, ranks.share)
+        data: Data
+        if objective.draws:
+            batch_size, updates_per_epoch = batch_size or BATCH_SIZE, updates_per_epoch or UPDATES_PER_EPOCH
+            draw = functools.partial(objective.draw, G)
+            data = drawn_data(draw, updates_per_epoch, batch_size, validation, rng, ranks.share)
+        else:
+            data = training_data(G, inputs, X, condition, epochs, batch_size, validation, rng, ranks.share)
         if patience is not None and data.held_out is None:
             raise ValueError("fit: patience needs a validation objective; give validation samples")
         settings = {
@@ -129,7 +144,7 @@ def fit(
             "dtype": G.dtype.name,
             "samples": data.samples,
             "batch_size": batch_size if data.samples is None else batch_size or BATCH_SIZE,
-            "learning_rate": _named(learning_rate),
+            "learning_rate": named(learning_rate),
             "optimizer": repr(optimiser),
             "objective": repr(objective),
             "validation": validation if is_real(validation) else "samples",
@@ -137,6 +152,7 @@ def fit(
             "noise": float(noise),
             "seed": seed,
             "data": data.fingerprint,
+            "updates_per_epoch": updates_per_epoch,
         }
         training = _Training(G, objective, optimiser, learning_rate, data, rng, clip_norm, noise, ranks)
         _check_alike(ranks.gathered(settings | {"epochs": epochs, "patience": patience}))
@@ -167,8 +183,29 @@ def _check_objective(objective: Any) -> None:
     History.with_terms(objective.terms)
 
 
-def _check_numbers(epochs: Any, batch_size: Any, patience: Any, clip_norm: Any, noise: Any, seed: Any) -> None:
-    for name, value in (("epochs", epochs), ("batch_size", batch_size), ("patience", patience)):
+def _check_samples(objective: Objective, X: Any, condition: Any, updates_per_epoch: Any, noise: Any) -> None:
+    """Raise where samples are given to an objective that draws them, or none to another one."""
+    if objective.draws:
+        if X is not None or condition is not None:
+            raise TypeError(f"fit: {objective!r} draws its own samples; leave X and condition out")
+        if noise:
+            raise ValueError(f"fit: noise is added to samples, and {objective!r} draws its own; leave it out")
+    elif X is None:
+        raise TypeError(f"fit: {objective!r} needs samples; give X")
+    elif updates_per_epoch is not None:
+        raise ValueError("fit: with samples an epoch goes through all of them; leave updates_per_epoch out")
+
+
+def _check_numbers(
+    epochs: Any, updates_per_epoch: Any, batch_size: Any, patience: Any, clip_norm: Any, noise: Any, seed: Any
+) -> None:
+    counts = {
+        "epochs": epochs,
+        "updates_per_epoch": updates_per_epoch,
+        "batch_size": batch_size,
+        "patience": patience,
+    }
+    for name, value in counts.items():
         if (value is not None or name == "epochs") and not (is_integer(value) and value >= 1):
             raise ValueError(f"fit: {name} must be a positive integer, got {value!r}")
     if clip_norm is not None and not (is_real(clip_norm) and math.isfinite(clip_norm) and clip_norm > 0):
@@ -213,10 +250,6 @@ def _optimiser(make: Callable[[float], Optimiser], learning_rate: Callable[[int]
     return optimiser
 
 
-def _named(learning_rate: Callable[[int], float]) -> str:
-    return getattr(learning_rate, "__qualname__", None) or repr(learning_rate)
-
-
 def _check_alike(settings: list[dict[str, Any]]) -> None:
     """Raise ValueError where ranks were called with different arguments."""
     for rank, others in enumerate(settings):
@@ -228,7 +261,7 @@ def _check_alike(settings: list[dict[str, Any]]) -> None:
 
 def _check_same(settings: dict[str, Any], before: dict[str, Any], path: str | os.PathLike | None) -> None:
     # Earlier checkpoints do not say these.
-    before = {"objective": repr(MaximumLikelihood()), "data": settings["data"]} | before
+    before = {"objective": repr(MaximumLikelihood()), "data": settings["data"], "updates_per_epoch": None} | before
     for name, value in settings.items():
         if name in before and value == before[name]:
             continue

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sized
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +17,7 @@ from ..arrays.cuda_interface import to_numpy
 from ..networks.base.initialisation import CannotInitialise
 from ..networks.base.layer import Layer
 from ..networks.base.parameters import check_state, clear_grad, get_params
-from .batches import Batch, NotFiniteSample, Portion, Samples
+from .batches import Batch, NotFiniteSample, Portion
 from .checkpoints import Checkpoint, write_checkpoint
 from .data import Data
 from .gradients import Gradients, NotFinite
@@ -190,7 +190,7 @@ class _Training:
             self.best.put_back()
 
     def _epochs(self, course: _Course, interrupts: Interrupts) -> None:
-        count = len(self.batches) if isinstance(self.batches, Samples) else None
+        count = len(self.batches) if isinstance(self.batches, Sized) else None
         with tqdm(
             total=count and course.epochs * count,
             initial=self.history.updates,
@@ -263,11 +263,16 @@ class _Training:
             return "scales have become too small; train with a smaller learning rate, or from other initial weights"
         return 'write G.anchors = "auto"'
 
+    @property
+    def _current(self) -> Objective:
+        """The objective of the next update."""
+        return self.objective.at(self.history.updates)
+
     def _gradients(self, batch: Batch) -> Gradients:
         try:
             if self.good is None:
                 return self._first_gradients(batch)
-            return self.ranks.gradients(self.objective, self.G, batch)
+            return self.ranks.gradients(self._current, self.G, batch)
         except NotFinite as error:
             number = self.history.updates + 1
             raise _Diverged(f"the objective of update {number} is {error}; {KEPT}") from None
@@ -277,14 +282,14 @@ class _Training:
         that batch and a sample in which the channel differs."""
         try:
             self.ranks.initialise(self.objective, self.G, batch)
-            return self.ranks.gradients(self.objective, self.G, batch)
+            return self.ranks.gradients(self._current, self.G, batch)
         except CannotInitialise:
             of_numpy = tuple(map(to_numpy, self.ranks.together(batch)))
             completed = self.batches.completed(of_numpy)
             if completed is of_numpy:
                 raise
             self.objective.evaluate(self.G, self._placed(completed))
-            return self.ranks.gradients(self.objective, self.G, batch)
+            return self.ranks.gradients(self._current, self.G, batch)
 
     def _placed(self, batch: Batch) -> Batch:
         return tuple(map(self.G.place, batch))

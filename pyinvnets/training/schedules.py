@@ -1,4 +1,4 @@
-"""Learning rates that change over the updates."""
+"""Learning rates, and powers of an annealed density, that change over the updates."""
 
 from __future__ import annotations
 
@@ -70,7 +70,36 @@ class ExponentialDecay:
         return self.start * self.factor ** (made / self.updates)
 
 
-def _check_schedule(schedule: CosineDecay | ExponentialDecay, *names: str) -> None:
+@dataclass(frozen=True)
+class Annealing:
+    """The power of a density, from which `ReverseKL` learns: it rises in equal steps to 1, and stays there.
+
+    Attributes:
+        start: power of the first update, at most 1.
+        updates: number of updates until 1.
+
+    Raises:
+        ValueError: numbers that are not finite and positive, or a power above 1.
+
+    >>> annealing = Annealing(0.2, 100)
+    >>> [round(annealing(n), 3) for n in (0, 50, 100, 1000)]
+    [0.2, 0.6, 1.0, 1.0]
+    """
+
+    start: float
+    updates: int
+
+    def __post_init__(self) -> None:
+        _check_schedule(self, "start", "updates")
+        if self.start > 1:
+            raise ValueError(f"Annealing: start must be at most 1, got {self.start}")
+
+    def __call__(self, made: int) -> float:
+        """The power after `made` updates."""
+        return self.start + (1 - self.start) * min(made / self.updates, 1.0)
+
+
+def _check_schedule(schedule: CosineDecay | ExponentialDecay | Annealing, *names: str) -> None:
     for name in names:
         value = as_python(getattr(schedule, name))
         object.__setattr__(schedule, name, value)

@@ -1,6 +1,6 @@
 """Mutated files: whatever is in them, a reader takes or refuses them, at once, in little memory, and changes nothing.
 
-`python -m tests.attacks.files --tries 20000` attacks each of the four kinds so many times, and ends with a table and
+`python -m tests.attacks.files --tries 20000` attacks each of the five kinds so many times, and ends with a table and
 exit status 1 where any try failed. A failure is made again by `--kind KIND --first NUMBER --tries 1`, with the same
 `--seed`.
 """
@@ -27,6 +27,7 @@ from pathlib import Path
 import numpy as np
 
 import pyinvnets as inv
+from helpers import jld2_files
 from pyinvnets.storage import npy
 from pyinvnets.validation.cases import CASES
 
@@ -272,6 +273,24 @@ class Bson(Kind):
             assert after.keys() == before.keys() and all((after[k] == v).all() for k, v in before.items())
 
 
+class Jld2(Kind):
+    """`inv.load_jld2`."""
+
+    def __init__(self, folder: Path) -> None:
+        rng = np.random.default_rng(0)
+        values = [rng.standard_normal(shape) for shape in ((2,), (3, 1, 8), (4, 2, 3, 5))]
+        params = [jld2_files.parameter(value, np.ones(2)) for value in values] + [jld2_files.parameter(None)]
+        variables = {"params": params, "group": {"losses": np.arange(3.0)}}
+        network = jld2_files.Struct("InvertibleNetworks.NetworkGlow", AN=params, L=2)
+        self.wholes = []
+        for content, compress in ((variables, False), (variables, True), ({"G": network}, False)):
+            jld2_files.write(folder / "x.jld2", content, compress=compress)
+            self.wholes.append((folder / "x.jld2").read_bytes())
+
+    def read(self, path: Path, which: int) -> None:
+        assert all(value is None or isinstance(value, np.ndarray) for value in inv.load_jld2(path))
+
+
 class Arrays(Kind):
     """What the command line reads, `.npy` files."""
 
@@ -291,7 +310,13 @@ class Arrays(Kind):
         assert X.dtype == np.float32 and np.isfinite(X).all()
 
 
-KINDS: dict[str, type[Kind]] = {"weights": Weights, "checkpoint": Checkpoints, "bson": Bson, "npy": Arrays}
+KINDS: dict[str, type[Kind]] = {
+    "weights": Weights,
+    "checkpoint": Checkpoints,
+    "bson": Bson,
+    "npy": Arrays,
+    "jld2": Jld2,
+}
 
 
 # One process

@@ -10,7 +10,7 @@ from packaging.requirements import Requirement
 from helpers.processes import ROOT
 from pyinvnets.engines.julia import installation, runtime, versions
 
-README = (ROOT / "README.md").read_text()
+GUIDE = (ROOT / "docs" / "engines.md").read_text()
 
 
 def test_juliacall_is_a_range_that_admits_what_was_tried():
@@ -29,8 +29,8 @@ def test_julia_is_of_a_minor_version_that_was_tried():
     assert not admits("1.9.4") and not admits("1.11.0") and not admits("1.12.1")
 
 
-def test_the_readme_names_every_package():
-    assert all(name in README for name in installation.requirements()["packages"])
+def test_the_guide_names_every_package():
+    assert all(name in GUIDE for name in installation.requirements()["packages"])
 
 
 def test_what_was_not_tried_is_said():

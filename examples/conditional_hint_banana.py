@@ -14,6 +14,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 import pyinvnets as inv
+from pyinvnets import plotting
 from pyinvnets.cli.tutorial import energy_distance
 
 rng = np.random.default_rng(1)
@@ -71,7 +72,7 @@ log_ratio = H.log_prob_given(X_test, Y_test) - exact
 divergence = np.mean(np.exp(log_ratio) - 1 - log_ratio)  # the mean of -log_ratio, with less noise
 print(f"Kullback-Leibler divergence from the exact posterior {divergence:.3f} nats, the mean over observations")
 
-fig, axes = plt.subplots(1, 3, figsize=(12, 4), sharey=True)
+fig, axes = plt.subplots(1, 3, figsize=(12, 4), sharey=True, layout="constrained")
 distances, by_chance = [], []
 for ax, first in zip(axes, (-1.0, 0.0, 1.5), strict=True):
     x_true = np.array([first, 4 * (first**2 + 1)], np.float32).reshape(1, 1, 2, 1)
@@ -80,10 +81,10 @@ for ax, first in zip(axes, (-1.0, 0.0, 1.5), strict=True):
     X_new = H.sample_given(1000, y, seed=4)
     distances.append(energy_distance(X_new, X_exact))
     by_chance.append(energy_distance(exact_posterior(y, 1000)[0], X_exact))
-    for X, label in ((X_exact, "exact posterior"), (X_new, "sample_given")):
-        ax.scatter(X[0, 0, 0], X[0, 0, 1], s=6, alpha=0.4, label=label)
-    ax.plot(*x_true[0, 0], "r*", markersize=12, label="true x")
-    ax.set(xlabel="$x_1$", xlim=(-3, 3), ylim=(0, 25), title=f"y = ({y[0, 0, 0, 0]:.2f}, {y[0, 0, 1, 0]:.2f})")
+    for X, label, color in ((X_exact, "exact posterior", plotting.TARGET), (X_new, "learnt", plotting.GENERATED)):
+        ax.scatter(X[0, 0, 0], X[0, 0, 1], s=6, alpha=0.4, color=color, linewidths=0, label=label)
+    ax.plot(*x_true[0, 0], "*", color="tab:red", markersize=12, label="true $x$")
+    ax.set(xlabel="$x_1$", xlim=(-3, 3), ylim=(0, 25), title=f"$y$ = ({y[0, 0, 0, 0]:.2f}, {y[0, 0, 1, 0]:.2f})")
 axes[0].set_ylabel("$x_2$")
 axes[0].legend()
 fig.savefig("conditional_hint_banana.png")

@@ -12,6 +12,7 @@ import numpy as np
 from tqdm import tqdm
 
 import pyinvnets as inv
+from pyinvnets import plotting
 from pyinvnets.cli.tutorial import energy_distance
 
 # The network: four times an ActNorm and a HINT layer whose blocks are dense, that is 1x1 convolutions.
@@ -53,15 +54,15 @@ print(f"energy distance of new samples to the target's {distance:.4f}, of other 
 Z_test = H.forward(X_test)[0]
 Z = np.random.default_rng(2).standard_normal((2000, 2, 1, 1), dtype=np.float32).T
 panels = (
-    (X_test, r"data space: $x \sim p_X$", "tab:blue"),
-    (Z_test, "latent space: $z = f(x)$", "tab:green"),
-    (X_new, "data space: $x = f^{-1}(z)$", "tab:green"),
-    (Z, r"latent space: $z \sim p_Z$", "tab:blue"),
+    (X_test, "x", r"Data $x \sim p_X(x)$", plotting.TARGET),
+    (Z_test, "z", "Their latents $z = f(x)$", plotting.LATENT),
+    (X_new, "x", "Samples $x = f^{-1}(z)$", plotting.GENERATED),
+    (Z, "z", r"Noise $z \sim p_Z(z)$", plotting.LATENT),
 )
-fig, axes = plt.subplots(2, 2, figsize=(8, 8))
-for ax, (points, title, color) in zip(axes.flat, panels, strict=True):
-    ax.scatter(points[0, 0, 0, :500], points[0, 0, 1, :500], s=8, alpha=0.6, color=color)
-    ax.set_title(title)
-    ax.set(xlim=(-3.5, 3.5), ylim=(0, 50) if "data" in title else (-3.5, 3.5))
+fig, axes = plt.subplots(2, 2, figsize=(8, 7), layout="constrained")
+for ax, (points, letter, title, color) in zip(axes.flat, panels, strict=True):
+    ax.scatter(points[0, 0, 0, :500], points[0, 0, 1, :500], s=16, alpha=0.5, color=color, linewidths=0)
+    ax.set(xlabel=f"${letter}_1$", ylabel=f"${letter}_2$", title=title)
+    ax.set(xlim=(-4, 4), ylim=(0, 50) if letter == "x" else (-4, 4))
 fig.savefig("hint_banana.png")
 print("hint_banana.png shows data and latent space")

@@ -63,8 +63,8 @@ denoised = G.forward(noisy, noisy)[1]
 before, after = (np.sqrt(np.mean((images - clean) ** 2)) for images in (noisy, denoised))
 print(f"root mean square error of new images: {before:.3f} with noise, {after:.3f} after the network")
 
-fig, axes = plt.subplots(3, 5, figsize=(8, 5))
-for row, images, title in zip(axes, (clean, noisy, denoised), ("clean", "with noise", "denoised"), strict=True):
+fig, axes = plt.subplots(3, 5, figsize=(8, 4.9), layout="constrained")
+for row, images, title in zip(axes, (clean, noisy, denoised), ("Clean", "With noise", "Denoised"), strict=True):
     row[0].set_ylabel(title)
     for i, ax in enumerate(row):
         ax.imshow(images[:, :, 0, i].T, vmin=-0.5, vmax=1.5, cmap="gray")

@@ -85,8 +85,8 @@ print(f"the loop's start is recovered from its end within {inverse_error:.1e}")
 
 seen = np.full((n * n, 100), np.nan)
 seen[kept] = d
-fig, axes = plt.subplots(4, 5, figsize=(8, 6.5))
-rows = {"image": images, "data": seen.reshape(images.shape, order="F"), "Tikhonov": tikhonov, "i-RIM": eta}
+fig, axes = plt.subplots(4, 5, figsize=(8, 6.5), layout="constrained")
+rows = {"Image": images, "Data": seen.reshape(images.shape, order="F"), "Tikhonov": tikhonov, "i-RIM": eta}
 for row, (title, shown) in zip(axes, rows.items(), strict=True):
     row[0].set_ylabel(title)
     for i, ax in enumerate(row):

@@ -8,6 +8,7 @@ import numpy as np
 from sklearn.datasets import make_moons
 from sklearn.model_selection import GridSearchCV, cross_val_score
 
+from pyinvnets.plotting import GENERATED, TARGET
 from pyinvnets.sklearn import FlowDensity, FlowRegressor
 
 X, _ = make_moons(1000, noise=0.1, random_state=0)
@@ -29,14 +30,14 @@ mean, std = regressor.predict(line[:, None]), regressor.predict_std(line[:, None
 fig, (left, middle, right) = plt.subplots(1, 3, figsize=(13, 4), layout="constrained")
 grid = np.stack(np.meshgrid(np.linspace(-1.6, 2.6, 200), np.linspace(-1.1, 1.6, 200)), axis=-1)
 log_density = density.score_samples(grid.reshape(-1, 2)).reshape(200, 200)
-left.contourf(*grid.T, np.exp(log_density).T, levels=20, cmap="Blues")
-left.scatter(*X.T, s=2, color="tab:orange")
+left.contourf(*grid.T, np.exp(log_density).T, levels=20, cmap="Oranges")
+left.scatter(*X.T, s=2, color=TARGET)
 left.set(title="Samples and learnt density", xlabel="$x_1$", ylabel="$x_2$")
-middle.scatter(*density.sample(1000, random_state=1).T, s=2)
+middle.scatter(*density.sample(1000, random_state=1).T, s=2, color=GENERATED)
 middle.set(title="New samples", xlabel="$x_1$", ylabel="$x_2$", xlim=left.get_xlim(), ylim=left.get_ylim())
-right.scatter(x, y, s=3, color="tab:orange")
-right.plot(line, mean)
-right.fill_between(line, mean - 2 * std, mean + 2 * std, alpha=0.3, label="mean ± 2 std")
+right.scatter(x, y, s=3, color=TARGET)
+right.plot(line, mean, color=GENERATED)
+right.fill_between(line, mean - 2 * std, mean + 2 * std, color=GENERATED, alpha=0.3, linewidth=0, label="mean ± 2 std")
 right.set(title="Regression", xlabel="$x$", ylabel="$y$")
 right.legend()
 fig.savefig("scikit_learn.png")

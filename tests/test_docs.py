@@ -20,7 +20,13 @@ ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 PAGES = [ROOT / "README.md", *sorted(DOCS.rglob("*.md"))]
 BLOCK = re.compile(r"(<!-- not run: .+ -->\n)?^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
-NEEDS = {"pytorch": "torch", "scikit_learn": "sklearn", "posteriors": "sklearn", "jacobian": "scipy"}
+NEEDS = {
+    "many_machines": "h5py",
+    "pytorch": "torch",
+    "scikit_learn": "sklearn",
+    "posteriors": "sklearn",
+    "jacobian": "scipy",
+}
 SILENCE = "arrays/quiet.py"
 """Calls what it is given and keeps NumPy from warning; CONTRIBUTING.md names it beside the way."""
 

@@ -73,6 +73,8 @@ def _julia(found: Installation) -> Iterator[Line]:
         yield False, "Julia", f"{found.executable} does not run ({error}); run `python -m pyinvnets setup`"
     writable = os.access(found.project, os.W_OK)
     yield None, "project", f"{found.project}, {'can' if writable else 'cannot'} be written"
+    named = f"PYTHON_JULIACALL_EXE={found.executable} PYTHON_JULIACALL_PROJECT={found.project}"
+    yield None, "many processes", f"may start at once; a program that imports juliacall itself needs {named}"
     if image.path(found).is_file():
         yield None, "system image", "does not fit, since " + changed if (changed := image.misfit(found)) else "fits"
     else:

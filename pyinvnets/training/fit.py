@@ -64,7 +64,9 @@ def fit(
         G: a network whose `forward` gives the log-determinant: with one input, with a condition such as
             `NetworkConditionalGlow` and `SummarizedNet`, or with two inputs, where the objective is over both latents.
         X: samples on the last axis, float32 or float64; each batch is converted to the network's dtype. Of a
-            `numpy.memmap` only the batches are read. Or an iterable of batches, each an array or a tuple
+            `numpy.memmap` only the batches are read. Or a dataset of h5py or Zarr or an array of Dask, with samples on
+            the first axis, `(n_samples, n_channels, [[nz,] ny,] nx)`: a thread reads some blocks while others are
+            trained on, and samples are shuffled within these. Or an iterable of batches, each an array or a tuple
             `(X, condition)`, which starts anew in every epoch; an iterator, such as a generator, lasts for one. Where
             the network is on the GPU, each batch is moved there. `None` where the objective draws its own samples, as
             `ReverseKL` does.
@@ -91,9 +93,9 @@ def fit(
             `epochs`, `patience` and `callback` may differ. Other samples are refused; of many, only some are compared.
         device: `"gpu"` or `"cpu"`: where to move the network first, as its methods `gpu` and `cpu` do.
         comm: a communicator of mpi4py, such as `MPI.COMM_WORLD`, of whose ranks each trains on its share of every
-            batch. All call `fit` with the same arguments, samples included, and end with the same weights, which do not
-            depend on how many there are; they begin with those of rank 0, which alone writes the checkpoint, calls the
-            callback and shows the bar. What ends training on one of them ends it on all.
+            batch. All call `fit` with the same arguments, samples included, and end with the same weights, which but
+            for rounding do not depend on how many there are; they begin with those of rank 0, which alone writes the
+            checkpoint, calls the callback and shows the bar. What ends training on one of them ends it on all.
 
     Returns:
         The history.

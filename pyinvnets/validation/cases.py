@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -288,14 +288,14 @@ class Run:
         self.weights = self._cast(np.asfortranarray(rng.standard_normal(z.shape)) for z in counted)
         self.residuals = [c * z for c, z in zip(self.weights, counted, strict=True)]
 
-    def _cast(self, arrays):
+    def _cast(self, arrays: Iterable[np.ndarray]) -> list[np.ndarray]:
         return [array.astype(self.dtype, copy=False) for array in arrays]
 
     @property
-    def extra(self):
+    def extra(self) -> list[Any]:
         return self._cast(self.case.extra())
 
-    def forward(self, inputs):
+    def forward(self, inputs: Sequence[np.ndarray]) -> tuple[list[np.ndarray], float]:
         """The arrays and the log-determinant (zero where there is none)."""
         results = as_tuple(self.network.forward(*inputs, *self.extra))
         lgdet = results[-1] if isinstance(results[-1], float) else 0.0
@@ -303,20 +303,20 @@ class Run:
             lgdet = lgdet - 1.0  # upstream's constant
         return [z for z in results if isinstance(z, np.ndarray)], lgdet
 
-    def objective(self, inputs):
+    def objective(self, inputs: Sequence[np.ndarray]) -> float:
         outputs, lgdet = self.forward(inputs)
         return sum((c * z * z).sum() / 2 for c, z in zip(self.weights, outputs, strict=False)) - lgdet
 
     @property
-    def latents(self):
+    def latents(self) -> list[np.ndarray]:
         """What `inverse` takes."""
         as_given = self.conditional and not self.network.returns_condition
         return [self.outputs[0], self.inputs[1]] if as_given else self.outputs
 
-    def inverse(self):
+    def inverse(self) -> tuple[np.ndarray, ...]:
         return as_tuple(self.network.inverse(*self.latents, *self.extra))
 
-    def backward(self):
+    def backward(self) -> tuple[tuple[np.ndarray, ...], tuple[np.ndarray, ...]]:
         """The gradients of the inputs, and the inputs recomputed, where they are."""
         inv.clear_grad(self.network)
         if not self.case.invertible:

@@ -1,7 +1,8 @@
 """`python -m pyinvnets validate`: every layer and network on both engines, or against packaged golden vectors.
 
-With Julia, each case of `pyinvnets.cases` runs on both engines with the same parameters, copied by name, and the same
-random inputs. Without it, the NumPy engine is checked against what InvertibleNetworks.jl itself computed.
+With Julia, each case of `pyinvnets.validation.cases` runs on both engines with the same parameters, copied by name, and
+the same random inputs. Without it, the NumPy engine is checked against what InvertibleNetworks.jl itself computed, and
+where there is nothing of that against mathematics.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from tqdm import tqdm
 from ..engines import julia
 from ..networks.base.parameters import clear_grad, get_params
 from ..storage.files import check_writable, replaced
+from . import mathematics
 from .cases import CASES, Run, as_tuple
 from .golden import CASES as GOLDEN_CASES
 from .golden import FOLDER, Golden, arguments, initial_state, residuals
@@ -45,8 +47,10 @@ class Row:
         name: of the case.
         dtype: `"float32"` or `"float64"`.
         status: `"ok"`, `"wrong"` where a difference exceeds its bound, `"error"` where an engine raised, `"skipped"`.
-        differences: the largest relative difference of each quantity that the case has.
+        differences: the largest relative difference of each quantity that the case has; of a case that is held
+            against mathematics, what `mathematics.checks` gives.
         message: of the error, or why it was skipped.
+        against: `"julia"`, `"golden vectors"` or `"mathematics"`.
     """
 
     name: str
@@ -54,6 +58,14 @@ class Row:
     status: str = "ok"
     differences: dict[str, float] = field(default_factory=dict)
     message: str = ""
+    against: str = "julia"
+
+    def is_right(self) -> bool:
+        """Whether each difference is within its bound. A NaN is within none."""
+        if self.against == "mathematics":
+            bounds, expected = mathematics.BOUNDS, mathematics.EXPECTED
+            return all(abs(value - expected[q]) <= bounds[q] for q, value in self.differences.items())
+        return all(difference <= BOUNDS[self.dtype] for difference in self.differences.values())
 
 
 def relative_error(got: np.ndarray | float, expected: np.ndarray | float) -> float:
@@ -103,7 +115,7 @@ def compare_golden(name: str) -> Row:
     golden = Golden(name)
     dtype = golden["in/0"].dtype
     network = GOLDEN_CASES[name](engine="numpy").astype(dtype)
-    row = Row(f"{network.title}, {name}", dtype.name)
+    row = Row(f"{network.title}, {name}", dtype.name, against="golden vectors")
     network.load_state_dict(initial_state(name, golden))
     results, expected = as_tuple(network.forward(*golden.series("in"))), golden.series("out")
     arrays = [(g, e) for g, e in zip(results, expected, strict=True) if e.ndim]
@@ -122,6 +134,12 @@ def compare_golden(name: str) -> Row:
     return row
 
 
+def check_mathematics(name: str) -> Row:
+    """One case, on the NumPy engine."""
+    run = Run(CASES[name], "numpy")
+    return Row(name, run.dtype.name, differences=mathematics.checks(run), against="mathematics")
+
+
 def judged(compare: Callable[..., Row], name: str, *dtype: str) -> Row:
     """The row of a case, whatever happens."""
     try:
@@ -129,8 +147,7 @@ def judged(compare: Callable[..., Row], name: str, *dtype: str) -> Row:
     except Exception as error:
         status = "skipped" if _UNABLE in str(error) else "error"
         return Row(name, *(dtype or ("",)), status, message=f"{type(error).__name__}: {error}")
-    # A NaN is within no bound.
-    if not all(difference <= BOUNDS[row.dtype] for difference in row.differences.values()):
+    if not row.is_right():
         row.status = "wrong"
     return row
 
@@ -161,17 +178,19 @@ def engines_rows(only: str | None) -> list[Row]:
     return [judged(compare_engines, *pair) for pair in _progress(pairs)]
 
 
-def golden_rows(only: str | None) -> list[Row]:
-    """The golden files that are here; a layer or network without one is said to be skipped."""
+def numpy_rows(only: str | None) -> list[Row]:
+    """Of each layer and network the golden files that are here, or its cases where there is none."""
     print("Julia is not set up here (see `python -m pyinvnets doctor`), so nothing is run on the Julia engine:")
-    print("the NumPy engine is checked against golden vectors that InvertibleNetworks.jl 2.3.1 computed.", flush=True)
-    wanted = {kind_of(name) for name in chosen(CASES, only)}
+    print("the NumPy engine is checked against golden vectors that InvertibleNetworks.jl 2.3.1 computed, and")
+    print("what has none packaged against mathematics.", flush=True)
+    names = chosen(CASES, only)
+    wanted = set(map(kind_of, names))
     titles = {name: make(engine="numpy").title for name, make in GOLDEN_CASES.items()}
     present = [name for name, title in titles.items() if title in wanted and (FOLDER / f"{name}.npz").is_file()]
-    rows = [judged(compare_golden, name) for name in _progress(present)]
-    left = [kind for kind in map(kind_of, CASES) if kind in wanted - {titles[name] for name in present}]
-    skipped = "no golden vectors are packaged for it"
-    return rows + [Row(kind, "", "skipped", message=skipped) for kind in dict.fromkeys(left)]
+    covered = {titles[name] for name in present}
+    left = [name for name in names if kind_of(name) not in covered]
+    tasks = [*((compare_golden, name) for name in present), *((check_mathematics, name) for name in left)]
+    return [judged(*task) for task in _progress(tasks)]
 
 
 def _progress(items: list) -> Iterable:
@@ -187,12 +206,27 @@ _WIDTH = 100
 
 def table(rows: list[Row]) -> str:
     """The rows as text, a column for each quantity, no wider than a terminal of 100 columns."""
+    compared = [row for row in rows if row.against != "mathematics"]
+    proved = [row for row in rows if row.against == "mathematics"]
+    bounds = ", ".join(f"{bound:.0e} in {dtype}" for dtype, bound in BOUNDS.items())
+    parts = []
+    if compared:
+        parts += [f"largest relative differences; bounds: {bounds}", "", *_table(compared, QUANTITIES), ""]
+    if proved:
+        parts += [*_MATHEMATICS, "", *_table(proved, tuple(mathematics.BOUNDS)), ""]
+    return "\n".join(parts)
+
+
+_MATHEMATICS = (
+    "mathematics: how far the inverse of forward is from its input (bound 1e-09), the log-determinant",
+    "from that of a Jacobian by differences (1e-06); and the order at which the remainder of a Taylor",
+    "expansion falls, two where gradients are right (within 0.1)",
+)
+
+
+def _table(rows: list[Row], quantities: tuple[str, ...]) -> list[str]:
     width = min(_NAME, max(len(row.name) for row in rows))
-    lines = [
-        "largest relative differences; bounds: " + ", ".join(f"{b:.0e} in {dtype}" for dtype, b in BOUNDS.items()),
-        "",
-        *(f"{'':{width + 8}}{line}" for line in _header()),
-    ]
+    lines = [f"{'':{width + 8}}{line}".rstrip() for line in _header(quantities)]
     for row in rows:
         name = row.name
         if len(name) > width:
@@ -200,20 +234,23 @@ def table(rows: list[Row]) -> str:
             name = ""
         start = f"{name:{width}} {row.dtype:7}"
         if row.message:
-            text = (
-                f"{start} {row.status}: {row.message}" if row.dtype else f"{name:{width}} {row.status}: {row.message}"
-            )
-            lines += textwrap.wrap(text, _WIDTH, subsequent_indent="    ")
+            lines += textwrap.wrap(f"{start} {row.status}: {row.message}", _WIDTH, subsequent_indent="    ")
             continue
-        cells = (f"{row.differences[q]:.1e}" if q in row.differences else "-" for q in QUANTITIES)
+        cells = (_cell(quantity, row.differences.get(quantity)) for quantity in quantities)
         mark = "" if row.status == "ok" else f" {row.status}"
         lines.append(start + "".join(f"{cell:>10}" for cell in cells) + mark)
-    return "\n".join(lines)
+    return lines
 
 
-def _header() -> list[str]:
+def _cell(quantity: str, value: float | None) -> str:
+    if value is None:
+        return "-"
+    return f"{value:.2f}" if quantity.endswith("slope") else f"{value:.1e}"
+
+
+def _header(quantities: tuple[str, ...]) -> list[str]:
     """The names of the quantities, those of two words in two lines."""
-    words = [quantity.rsplit(" ", 1) for quantity in QUANTITIES]
+    words = [quantity.rsplit(" ", 1) for quantity in quantities]
     upper = "".join(f"{word[0] if len(word) == 2 else '':>10}" for word in words)
     return [upper, "".join(f"{word[-1]:>10}" for word in words)]
 
@@ -235,7 +272,7 @@ def run(only: str | None = None, json_file: Path | None = None) -> int:
     if json_file is not None:
         check_writable(json_file)
     with_julia = julia.ready()
-    rows = (engines_rows if with_julia else golden_rows)(only)
+    rows = (engines_rows if with_julia else numpy_rows)(only)
     print(table(rows))
     counts = {status: sum(row.status == status for row in rows) for status in ("ok", "wrong", "error", "skipped")}
     print(", ".join(f"{count} {status}" for status, count in counts.items()))
@@ -247,8 +284,9 @@ def run(only: str | None = None, json_file: Path | None = None) -> int:
 
 def report(rows: list[Row], with_julia: bool) -> dict:
     """What `--json` writes; a difference that is not finite is `null`."""
-    against = "julia" if with_julia else "golden vectors"
+    against = "julia" if with_julia else "golden vectors, mathematics"
     listed = [asdict(row) for row in rows]
     for row in listed:
         row["differences"] = {q: d if np.isfinite(d) else None for q, d in row["differences"].items()}
-    return {"engine": "numpy", "against": against, "bounds": BOUNDS, "rows": listed}
+    bounds = BOUNDS if with_julia else BOUNDS | {"mathematics": mathematics.BOUNDS}
+    return {"engine": "numpy", "against": against, "bounds": bounds, "rows": listed}

@@ -41,6 +41,7 @@ def test_doctor_and_auto_know_what_juliapkg_resolved(user):
     assert doctor.returncode == 1 and "Traceback" not in doctor.stderr, doctor.stderr
     assert "1.10.8, " in doctor.stdout and "(from juliapkg)" in doctor.stdout
     assert str(user.project) in doctor.stdout and "does not start: Julia did not start" in doctor.stdout
+    assert f"PYTHON_JULIACALL_PROJECT={user.project}\n" in doctor.stdout
     auto = user.run("import pyinvnets as inv\ntry: inv.ActNorm(2)\nexcept inv.JuliaError as error: print(error)")
     assert "Julia did not start" in auto.stdout, auto.stderr
 

@@ -11,6 +11,8 @@ import pyinvnets as inv
 from helpers.processes import run_without_julia
 from pyinvnets.cli.main import main
 from pyinvnets.engines.numpy import NumpyEngine
+from pyinvnets.engines.numpy.networks.conv1x1 import Conv1x1
+from pyinvnets.engines.numpy.networks.residual import ResidualBlock
 from pyinvnets.validation import report as validate
 from pyinvnets.validation.cases import CASES
 
@@ -100,7 +102,9 @@ class TestGoldenVectors:
         assert main(["validate"]) == 0
         out = capsys.readouterr().out
         assert "Julia is not set up here" in out and "golden vectors" in out
-        assert [line for line in out.splitlines() if line.startswith("NetworkLoop") and "skipped" in line]
+        assert out.splitlines()[-1].endswith("0 wrong, 0 error, 0 skipped")
+        (loop,) = (line.split() for line in out.splitlines() if line.startswith("NetworkLoop, additive"))
+        assert loop[-2:] == ["2.00", "2.00"], "the orders of the Taylor remainders"
         assert max(map(len, out.splitlines())) <= 100
         assert all(f"\n{kind}, " in out for kind in ("NetworkConditionalHINT", "NetworkMultiScaleHINT"))
 
@@ -109,10 +113,21 @@ class TestGoldenVectors:
         assert main(["validate", "--only", "ActNorm"]) == 1
         assert "1 wrong" in capsys.readouterr().out
 
-    def test_only_what_has_no_file(self, without_julia, capsys):
-        """Nothing was compared, so it is no success."""
-        assert main(["validate", "--only", "NetworkLoop"]) == 1
-        assert "1 skipped" in capsys.readouterr().out
+    def test_every_kind_is_covered(self, without_julia, tmp_path):
+        path = tmp_path / "report.json"
+        assert main(["validate", "--json", str(path)]) == 0
+        assert {validate.kind_of(row["name"]) for row in rows_of(path)} == set(map(validate.kind_of, CASES))
+
+    def test_wrong_gradient_of_what_has_no_file(self, without_julia, monkeypatch, capsys):
+        right = ResidualBlock.backward
+        monkeypatch.setattr(ResidualBlock, "backward", lambda self, *given: -right(self, *given))
+        assert main(["validate", "--only", "SummarizedNet"]) == 1
+        assert "1 wrong" in capsys.readouterr().out
+
+    def test_wrong_inverse_of_what_has_no_file(self, without_julia, monkeypatch, capsys):
+        monkeypatch.setattr(Conv1x1, "inverse", Conv1x1.forward)
+        assert main(["validate", "--only", "NetworkSpline"]) == 1
+        assert "2 wrong" in capsys.readouterr().out
 
     def test_where_julia_cannot_be_found(self, tmp_path):
         code = "import sys; from pyinvnets.cli.main import main; sys.exit(main(['validate', '--only', 'NetworkGlow']))"

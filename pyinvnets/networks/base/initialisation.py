@@ -28,7 +28,7 @@ def begin_near_identity(network: N) -> N:
     Then a coupling layer scales all elements alike and shifts none. With upstream's initial weights scales differ from
     element to element and multiply up: from some dozens of steps on, latents and gradients grow by orders of magnitude,
     and what is recomputed loses its digits even in 64 bits. A network of 96 steps begins with gradients a hundred times
-    smaller, and recomputes its input to 1e-5 in 32 bits. For fewer than about 32 steps either start will do.
+    smaller, and recomputes its input to 1e-5 in 32 bits. With few steps upstream's weights learn faster.
 
     Args:
         network: any with coupling layers whose blocks are convolutions. (Dense ones end in a ReLU that has no gradient

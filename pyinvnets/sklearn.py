@@ -19,6 +19,7 @@ from .networks.base.parameters import named_params
 from .training.schedules import CosineDecay
 from .vectors import VectorFlow
 from .vectors.bounds import Bounds
+from .vectors.couplings import check_coupling
 
 try:
     from sklearn.base import (
@@ -52,6 +53,7 @@ class _FlowEstimator(BaseEstimator):
     def __init__(
         self,
         *,
+        coupling: str = "affine",
         n_hidden: int = 32,
         K: int = 8,
         epochs: int = 200,
@@ -64,6 +66,7 @@ class _FlowEstimator(BaseEstimator):
         random_state: Any = None,
         verbose: bool = False,
     ) -> None:
+        self.coupling = coupling
         self.n_hidden = n_hidden
         self.K = K
         self.epochs = epochs
@@ -82,13 +85,15 @@ class _FlowEstimator(BaseEstimator):
         # A search over parameters gives NumPy's numbers.
         n_hidden, K, epochs, batch_size = map(as_python, (self.n_hidden, self.K, self.epochs, self.batch_size))
         check.counts(title, n_hidden=n_hidden, K=K, epochs=epochs, batch_size=batch_size)
+        check_coupling(title, self.coupling)
         held_out = _held_out(title, len(X), self.validation)
         noise: Any = self.noise
         if noise != "auto" and not (is_real(noise) and math.isfinite(noise) and noise >= 0):
             raise ValueError(f'{title}: noise must be "auto" or a finite number, zero or more, got {noise!r}')
         n_cond = 0 if condition is None else condition.shape[1]
         seed = _seed(rng)
-        flow = VectorFlow(X.shape[1], n_cond=n_cond, n_hidden=n_hidden, K=K, engine=self.engine, seed=seed)
+        sizes = {"n_cond": n_cond, "n_hidden": n_hidden, "K": K}
+        flow = VectorFlow(X.shape[1], **sizes, coupling=self.coupling, engine=self.engine, seed=seed)
         flow.network.astype(X.dtype)
         if n_cond:
             # A standardised condition needs no ActNorm, and a feature that never varies would have none.
@@ -142,7 +147,7 @@ def _seed(rng: np.random.RandomState) -> int:
 
 
 class FlowDensity(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixin, _FlowEstimator):
-    """The density of data, learnt by a normalising flow (GLOW).
+    """The density of data, learnt by a normalising flow: GLOW, or a neural spline flow.
 
     Features are standardised inside; densities are those of the data as it is given. `transform` gives latents,
     which are standard Gaussian where the density fits; a single feature has none of its own, see `VectorFlow`.
@@ -150,6 +155,8 @@ class FlowDensity(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixi
     Args:
         bounds: of features that have any, such as `(0, 1)` for all, or `[(0, None), None]`, the first positive and the
             second free: `None` or a pair for each feature. Samples lie within them, and the density is zero outside.
+        coupling: of the flow, `"affine"`, or `"spline"` for a neural spline flow, which fits several modes and sharp
+            edges better.
         n_hidden: number of hidden features of the residual blocks.
         K: number of flow steps.
         epochs: how many times to go through the data. The weights with the best validation objective are kept.
@@ -185,6 +192,7 @@ class FlowDensity(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixi
         self,
         *,
         bounds: Any = None,
+        coupling: str = "affine",
         n_hidden: int = 32,
         K: int = 8,
         epochs: int = 200,
@@ -198,6 +206,7 @@ class FlowDensity(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixi
         verbose: bool = False,
     ) -> None:
         super().__init__(
+            coupling=coupling,
             n_hidden=n_hidden,
             K=K,
             epochs=epochs,
@@ -280,14 +289,14 @@ class FlowDensity(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixi
 
 
 class FlowRegressor(RegressorMixin, _FlowEstimator):
-    """A regressor that learns the whole density of `y` given `X` by a conditional flow (GLOW), with one output or more.
+    """A regressor that learns the whole density of `y` given `X` by a conditional flow, with one output or more.
 
     Both are standardised inside. A flow needs two features: of a single output, the second one is independent
     standard Gaussian noise in training, and is left out of samples, which is to integrate over it.
 
     Args:
-        n_hidden, K, epochs, batch_size, learning_rate, validation, patience, engine, random_state, verbose: as for
-            `FlowDensity`.
+        coupling, n_hidden, K, epochs, batch_size, learning_rate, validation, patience, engine, random_state, verbose:
+            as for `FlowDensity`.
         noise: standard deviation of the Gaussian noise that is added to the standardised outputs in training; for
             `"auto"` features and outputs count together.
 

@@ -34,6 +34,11 @@ CLAIMS = {
         and g["gain"] == pytest.approx(g["X"][..., 0].size * np.log(2), rel=1e-5)
     ),
     "pytorch": lambda g: g["loss"].item() < 0,
+    "sbi_workflow": lambda g: (
+        g["checks"]["ks_pvals"].min() > 1e-3
+        and g["log_prob"].mean() > 0.5
+        and 0.2 < (g["samples"][:, 0] > 0).float().mean() < 0.8
+    ),
     "scikit_learn": lambda g: g["search"].best_params_["noise"] == 0.02 and -1.3 < g["density"].score(g["X"]) < -0.8,
     "tutorial": lambda g: g["loss_l2"][-50:].mean() - g["loss_lgdet"][-50:].mean() < 1.1,
 }
@@ -43,7 +48,7 @@ def test_every_script_is_here():
     assert sorted(CLAIMS) == sorted(path.stem for path in EXAMPLES.glob("*.py"))
 
 
-NEEDS = {"ddp": "torch", "pytorch": "torch", "scikit_learn": "sklearn"}
+NEEDS = {"ddp": "torch", "pytorch": "torch", "sbi_workflow": "sbi", "scikit_learn": "sklearn"}
 
 
 @pytest.mark.parametrize("name", CLAIMS)

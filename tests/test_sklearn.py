@@ -7,11 +7,13 @@ import pickle
 import numpy as np
 import pytest
 from sklearn.datasets import make_moons
+from sklearn.mixture import GaussianMixture
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MaxAbsScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
+import pyinvnets as inv
 import pyinvnets.sklearn
 from helpers.processes import run_python
 from pyinvnets.sklearn import FlowDensity, FlowRegressor
@@ -52,6 +54,15 @@ def test_density(engine):
     np.testing.assert_allclose(samples.mean(axis=0), X.mean(axis=0), rtol=0.05, atol=1e-3)
     np.testing.assert_allclose(samples.std(axis=0), X.std(axis=0), rtol=0.1)
     assert np.array_equal(samples, density.sample(5000, random_state=1))
+
+
+def test_splines():
+    X, _ = make_moons(300, noise=0.1, random_state=0)
+    density = FlowDensity(**SMALL, coupling="spline", epochs=20, random_state=0).fit(X)
+    assert isinstance(density.flow_.network, inv.NetworkSpline)
+    assert density.score(X) > GaussianMixture(1).fit(X).score(X)
+    regressor = FlowRegressor(**SMALL, coupling="spline", epochs=1, random_state=0).fit(X[:, :1], X[:, 1])
+    assert isinstance(regressor.flow_.network, inv.NetworkConditionalSpline)
 
 
 def test_density_integrates_to_one():
@@ -118,6 +129,7 @@ def test_the_schedule_has_as_many_updates_as_the_training(monkeypatch):
         (lambda: FlowDensity().fit(np.eye(5)[:, :3] * [1, 0, 1]), r"feature\(s\) 1 never vary"),
         (lambda: FlowDensity(batch_size=0).fit(np.eye(5)), "batch_size must be at least 1, got 0"),
         (lambda: FlowDensity(K=0).fit(np.eye(5)), "FlowDensity: K must be at least 1, got 0"),
+        (lambda: FlowDensity(coupling="cubic").fit(np.eye(5)), "FlowDensity: coupling must be"),
         (
             lambda: FlowDensity(validation=0.9).fit(np.eye(2)),
             "FlowDensity: validation=0.9 of 2 rows leaves none to train on; write validation=0",

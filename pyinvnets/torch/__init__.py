@@ -9,6 +9,8 @@ try:
 except ImportError:
     raise ImportError("pyinvnets.torch needs PyTorch; write pip install 'pyinvnets[torch]'") from None
 
+from .distribution import FlowDistribution
 from .module import FlowModule
+from .vectors import VectorModule
 
-__all__ = ["FlowModule"]
+__all__ = ["FlowDistribution", "FlowModule", "VectorModule"]

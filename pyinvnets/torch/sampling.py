@@ -57,7 +57,7 @@ class Sampling:
         shape = self._sample_shape("sample", sample_shape, condition, spatial)
         n, network = math.prod(shape), self.network
         self._own()
-        options = {"seed": _seed()}
+        options = {"seed": seed_of_torch()}
         if condition is None:
             results = network.sample(n, spatial=None if spatial is None else tuple(spatial)[::-1], **options)
         else:
@@ -128,7 +128,7 @@ class Sampling:
         else:
             size = tuple(condition.shape[:1:-1])
         lanes = len(network.signature.inputs)
-        noise = np.random.default_rng(_seed()).standard_normal((n, lanes, data.channels * math.prod(size)))
+        noise = np.random.default_rng(seed_of_torch()).standard_normal((n, lanes, data.channels * math.prod(size)))
         rows = torch.from_numpy(noise.astype(network.dtype, copy=False))
         inputs = [self._latent(rows[:, i], size) for i in range(lanes)]
         if condition is not None:
@@ -169,5 +169,5 @@ class Sampling:
         return (*shape, len(condition))
 
 
-def _seed() -> int:
+def seed_of_torch() -> int:
     return int(torch.randint(2**63 - 1, ()))

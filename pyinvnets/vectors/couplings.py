@@ -20,6 +20,12 @@ _NETWORKS: dict[str, tuple[Callable[..., Layer], Callable[..., Layer]]] = {
 """Without and with a condition."""
 
 
+def check_coupling(title: str, coupling: Any) -> None:
+    """Raise ValueError where it is none."""
+    if coupling not in _NETWORKS:
+        raise ValueError(f'{title}: coupling must be "affine" or "spline", got {coupling!r}')
+
+
 def coupled_network(
     coupling: str,
     activation: ActivationFunction | None,
@@ -33,10 +39,9 @@ def coupled_network(
     """A network on images of one pixel."""
     # A kernel of three would be eight ninths padding.
     options: dict[str, Any] = {"k1": 1, "p1": 0, "engine": engine, "seed": seed}
+    check_coupling("VectorFlow", coupling)
     if coupling == "affine":
         options["activation"] = Sigmoid2Layer() if activation is None else activation
-    elif coupling != "spline":
-        raise ValueError(f'VectorFlow: coupling must be "affine" or "spline", got {coupling!r}')
     elif activation is not None:
         raise ValueError(f'VectorFlow: activation is for coupling="affine", got {activation!r} with "spline"')
     plain, conditional = _NETWORKS[coupling]

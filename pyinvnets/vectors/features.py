@@ -10,7 +10,7 @@ from ..arrays.cuda_interface import to_numpy
 from .bounds import Bounds
 from .standardisation import Standardisation
 
-_NODES: np.ndarray = np.linspace(-6, 6, 121)
+NODES: np.ndarray = np.linspace(-6, 6, 121)
 """Where the noise beside a single feature is summed over, in standard deviations."""
 
 
@@ -31,6 +31,13 @@ class Features:
     def changed(self) -> bool:
         """Whether the network's features are not those that are given, but for noise."""
         return bool(self.bounds) or self.standardisation is not None
+
+    def standardise(self, X: np.ndarray, C: np.ndarray) -> bool:
+        """Find the standardisation of data, and say whether there is one: not of what is not finite."""
+        found = Standardisation.of(self.bounds.free(X)[0], C)
+        if found.finite:
+            self.standardisation = found
+        return found.finite
 
     def condition(self, C: np.ndarray | None) -> np.ndarray | None:
         """As the network has it, of its dtype."""
@@ -64,7 +71,7 @@ class Features:
         if self.n_features > 1:
             return log_prob(R)
         total = np.full(len(R), -np.inf)
-        for node in _NODES:
+        for node in NODES:
             pairs = np.column_stack([R, np.full(len(R), node, R.dtype)])
             np.logaddexp(total, to_numpy(log_prob(pairs)), out=total)
-        return (total + np.log(_NODES[1] - _NODES[0])).astype(R.dtype)
+        return (total + np.log(NODES[1] - NODES[0])).astype(R.dtype)

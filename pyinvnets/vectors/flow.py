@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -56,6 +58,7 @@ class VectorFlow(Wrapper):
         network: the `NetworkGlow` or `NetworkSpline`, with a condition the conditional one. `inv.save`,
             `inv.get_params` and their like take the flow itself, and `inv.load` gives it back.
         n_features, bounds, base: as above.
+        features: how the network has the rows.
         standardisation: what `fit` found, or `None`.
 
     Raises:
@@ -129,20 +132,20 @@ class VectorFlow(Wrapper):
                 raise TypeError(f"VectorFlow: base must be a distribution such as StudentT(5), or None, got {base!r}")
             base.check(self.network.signature.data.channels)
         self.base = base
-        self._features = Features(n_features, Bounds("VectorFlow", bounds, n_features))
+        self.features = Features(n_features, Bounds("VectorFlow", bounds, n_features))
         self._standardises = False
 
     @property
     def n_features(self) -> int:
-        return self._features.n_features
+        return self.features.n_features
 
     @property
     def bounds(self) -> Any:
-        return self._features.bounds.arguments
+        return self.features.bounds.arguments
 
     @property
     def standardisation(self) -> Standardisation | None:
-        return self._features.standardisation
+        return self.features.standardisation
 
     def fit(self, X: np.ndarray, condition: np.ndarray | None = None, **options: Any) -> History:
         """Train in place by maximum likelihood.
@@ -163,36 +166,52 @@ class VectorFlow(Wrapper):
         held_out = options.get("validation")
         if isinstance(held_out, (np.ndarray, tuple)):
             held_out = self._checked("fit", *(held_out if isinstance(held_out, tuple) else (held_out, None)))
-            self._features.bounds.check("VectorFlow.fit, validation", held_out[0])
-        self._features.bounds.check("VectorFlow.fit", X)
+            self.features.bounds.check("VectorFlow.fit, validation", held_out[0])
+        self.features.bounds.check("VectorFlow.fit", X)
         self._standardise(X, C)
         constant = 0.0 if self.standardisation is None else self.standardisation.logdet
         options = {"objective": RowLikelihood(self.base, constant)} | options
         rng = np.random.default_rng(options.get("seed"))
         if isinstance(held_out, tuple):
             options["validation"] = self._to_train(*held_out, rng)
-        try:
+        with self._or_not_standardised():
             return fit(self.network, *self._to_train(X, C, rng), **options)
+
+    def initialise(self, X: np.ndarray, condition: np.ndarray | None = None) -> None:
+        """Set the standardisation and the ActNorms from data, which are else set by the first `fit`. Where ActNorm was
+        set before, nothing changes.
+
+        Raises:
+            TypeError, ValueError: unfit arrays, as `fit`; ValueError also for a feature that does not vary.
+        """
+        X, C = self._checked("initialise", X, condition)
+        self.features.bounds.check("VectorFlow.initialise", X)
+        self._standardise(X, C)
+        with self._or_not_standardised():
+            self.network.forward(*self._to_train(X, C, np.random.default_rng(0)))
+
+    @contextmanager
+    def _or_not_standardised(self) -> Iterator[None]:
+        try:
+            yield
         finally:
             if self._standardises and not self.network.initialised:
-                self._features.standardisation = None
+                self.features.standardisation = None
 
     def _standardise(self, X: np.ndarray, C: np.ndarray | None) -> None:
         """Find the standardisation of the data, unless ActNorm was set for other scales."""
         if not self._standardises or C is None or self.network.initialised or len(X) != len(C):
             return
-        found = Standardisation.of(self._features.bounds.free(X)[0], C)
-        if not found.finite:
-            return  # `fit` says where the data is not.
-        self._features.standardisation = found
+        if not self.features.standardise(X, C):
+            return  # `fit` says where the data is not finite.
         # A standardised condition needs no ActNorm, and a feature that never varies could have none.
         parameters = named_params(self.network)
         for name, value in (("AN_C.s", 1.0), ("AN_C.b", 0.0)):
             parameters[name].data = np.full(C.shape[1], value, self.dtype)
 
     def _to_train(self, X: np.ndarray, C: np.ndarray | None, rng: np.random.Generator) -> tuple[np.ndarray, ...]:
-        R, _ = self._features.of_network(X, C)
-        return self._images(self._features.with_noise(R, rng), C)
+        R, _ = self.features.of_network(X, C)
+        return self._images(self.features.with_noise(R, rng), C)
 
     def forward(self, X: np.ndarray, C: np.ndarray | None = None) -> tuple[np.ndarray, float]:
         """From data to latent.
@@ -210,8 +229,8 @@ class VectorFlow(Wrapper):
                 "VectorFlow.forward: with n_features=1 there is no latent of the feature alone, for the network takes "
                 "noise beside it; write log_prob, sample, or network.forward with both"
             )
-        self._features.bounds.check("VectorFlow.forward", X)
-        R, logdet = self._features.of_network(X, C)
+        self.features.bounds.check("VectorFlow.forward", X)
+        R, logdet = self.features.of_network(X, C)
         Z, *_, lgdet = self.network.forward(*self._images(R, C))
         return self._rows(Z), lgdet + float(np.mean(logdet))
 
@@ -225,17 +244,15 @@ class VectorFlow(Wrapper):
         Raises:
             TypeError, ValueError: unfit arrays; ValueError also before the first `forward`.
         """
-        title = "VectorFlow.inverse"
-        Z = checked_rows(title, "Z", Z, self.network.signature.data.channels)
+        Z = checked_rows("VectorFlow.inverse", "Z", Z, self.network.signature.data.channels)
         C = self._checked_condition("inverse", C)
-        self.network.check_initialised(title)
-        return self._features.of_data(self._inverted(Z, C), C)
+        self.network.check_initialised("VectorFlow.inverse")
+        return self.features.of_data(self._inverted(Z, C), C)
 
     def _inverted(self, Z: np.ndarray, C: np.ndarray | None) -> np.ndarray:
         """The network's rows."""
-        network = self.network
         Z, *condition = self._images(Z, C)
-        return self._rows(network.inverse(Z, *(network.condition_for_inverse(array) for array in condition)))
+        return self._rows(self.network.inverse(Z, *(self.network.condition_for_inverse(array) for array in condition)))
 
     def log_prob(self, X: np.ndarray, C: np.ndarray | None = None, *, batch_size: int | None = None) -> np.ndarray:
         """Log-density of each row, in nats; minus infinity outside of the bounds.
@@ -252,7 +269,7 @@ class VectorFlow(Wrapper):
             TypeError, ValueError: unfit arrays; ValueError also before the first `forward`.
         """
         X, C = self._checked("log_prob", X, C)
-        features, held = self._features, None
+        features, held = self.features, None
         if features.bounds:
             held = features.bounds.hold(X)
             X = np.where(held[:, None] | np.isnan(X), X, features.bounds.bounded(np.zeros_like(X[:1])))
@@ -298,7 +315,7 @@ class VectorFlow(Wrapper):
             TypeError, ValueError: unfit arguments; ValueError also before the first `forward`.
         """
         R, C = self._drawn("sample", n, C, each, seed, batch_size)
-        return self._features.of_data(R, C)
+        return self.features.of_data(R, C)
 
     def sample_and_log_prob(
         self,
@@ -315,7 +332,7 @@ class VectorFlow(Wrapper):
             TypeError, ValueError: as `sample`.
         """
         R, C = self._drawn("sample_and_log_prob", n, C, each, seed, batch_size)
-        X = self._features.of_data(R, C)
+        X = self.features.of_data(R, C)
         if not each or C is None:
             return X, self.log_prob(np.ascontiguousarray(X), C, batch_size=batch_size)
         rows = np.ascontiguousarray(X).reshape(-1, self.n_features)
@@ -399,7 +416,7 @@ class VectorFlow(Wrapper):
             found, takes = Standardisation.loaded(form["standardisation"]), network.signature.condition
             if takes is None or found.slope.shape != (takes.channels, flow.n_features):
                 raise ValueError(f"its standardisation is of shape {found.slope.shape}, not that of {network!r}")
-            flow._features.standardisation = found
+            flow.features.standardisation = found
         return flow
 
     # Rows and images
@@ -407,7 +424,7 @@ class VectorFlow(Wrapper):
     def _checked(self, method: str, X: np.ndarray, C: np.ndarray | None) -> tuple[np.ndarray, np.ndarray | None]:
         X = checked_rows(f"VectorFlow.{method}", "X", X, self.n_features)
         C = self._checked_condition(method, C)
-        if self._features.changed and C is not None and len(C) not in (1, len(X)):
+        if self.features.changed and C is not None and len(C) not in (1, len(X)):
             raise ValueError(
                 f"VectorFlow.{method}: X and the condition must have as many rows, got {X.shape}, {C.shape}"
             )
@@ -426,7 +443,7 @@ class VectorFlow(Wrapper):
         return (images,) if C is None else (images, self._condition_images(C))
 
     def _condition_images(self, C: np.ndarray) -> np.ndarray:
-        return as_image(self._features.condition(C), self.network.signature.condition)
+        return as_image(self.features.condition(C), self.network.signature.condition)
 
     def _rows(self, images: np.ndarray) -> np.ndarray:
         """Images of one pixel as rows, without a copy; of samples on two axes `(m, n)`, those of shape `(n, m)`."""

@@ -90,7 +90,7 @@ class DeviceChecks:
         X = batch((8, 4, 3, 2))
         Z, _ = G.forward(X)
         kept = G.model.anchors.size
-        expected = [*G.backward(Z, Z), *(p.grad.copy() for p in inv.get_params(G))]
+        expected = (*G.backward(Z, Z), *(p.grad.copy() for p in inv.get_params(G)))
         spacing = G.model.anchors.spacing
         inv.clear_grad(G)
         G.gpu()
@@ -99,7 +99,7 @@ class DeviceChecks:
             G.spacings = [24]
         Z, _ = G.forward(inv.gpu(X))
         assert G.model.anchors.size == kept
-        got = [*G.backward(Z, Z), *(p.grad for p in inv.get_params(G))]
+        got = (*G.backward(Z, Z), *(p.grad for p in inv.get_params(G)))
         assert_same(got, expected, "backward")
         assert 0 < G.drift < 1e-8
         inv.clear_grad(G)

@@ -83,10 +83,10 @@ class DeviceChecks:
     @pytest.mark.parametrize("split", [False, True])
     def test_states_are_kept_on_the_device(self, split, anchors):
         """As on the CPU, and `backward` begins again as there."""
-        G = inv.NetworkGlow(3, 4, 1 + split, 12, split_scales=split, engine="julia", seed=1).astype(np.float64)
+        G = inv.NetworkGlow(3, 4, 1 + split, 48, split_scales=split, engine="julia", seed=1).astype(np.float64)
         G.anchors = anchors
         if anchors == "auto":
-            G.spacings = [24]
+            G.spacings = [48]
         X = batch((8, 4, 3, 2))
         Z, _ = G.forward(X)
         kept = G.model.anchors.size
@@ -95,8 +95,8 @@ class DeviceChecks:
         inv.clear_grad(G)
         G.gpu()
         if anchors == "auto":
-            assert spacing < 24
-            G.spacings = [24]
+            assert spacing < 48
+            G.spacings = [48]
         Z, _ = G.forward(inv.gpu(X))
         assert G.model.anchors.size == kept
         got = (*G.backward(Z, Z), *(p.grad for p in inv.get_params(G)))

@@ -83,7 +83,8 @@ class DeviceChecks:
     @pytest.mark.parametrize("split", [False, True])
     def test_states_are_kept_on_the_device(self, split, anchors):
         """As on the CPU, and `backward` begins again as there."""
-        G = inv.NetworkGlow(3, 4, 1 + split, 48 // (1 + split), split_scales=split, engine="julia", seed=1).astype(np.float64)
+        L, K = (2, 24) if split else (1, 48)
+        G = inv.NetworkGlow(3, 4, L, K, split_scales=split, engine="julia", seed=1).astype(np.float64)
         G.anchors = anchors
         if anchors == "auto":
             G.spacings = [48]

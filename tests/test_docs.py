@@ -25,6 +25,7 @@ NEEDS = {
     "pytorch": "torch",
     "scikit_learn": "sklearn",
     "posteriors": "sklearn",
+    "inverse_problems": "scipy",
     "jacobian": "scipy",
 }
 SILENCE = "arrays/quiet.py"

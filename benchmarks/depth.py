@@ -116,6 +116,13 @@ class Normflows:
         return {}
 
 
+def make(given):
+    X = images(given["images"], given["size"], given["batch"])
+    if given["name"] == "normflows":
+        return Normflows(X, given["hidden"], given["K"])
+    return Ours(given["name"], X, given["hidden"], given["K"], given["engine"], given["start"])
+
+
 def resident(what):
     """Bytes of the resident set: `VmRSS` now, `VmHWM` at its peak."""
     status = Path("/proc/self/status").read_text()
@@ -125,29 +132,24 @@ def resident(what):
 def point(given):
     """What one contender takes at one depth."""
     warnings.simplefilter("ignore", RuntimeWarning)
-    name, X = given["name"], images(given["images"], given["size"], given["batch"])
+    name = given["name"]
     if name == "normflows":
         import torch
 
         torch.set_num_threads(1)
-        import normflows  # noqa: F401
-
-        torch.nn.functional.conv2d(torch.ones(1, 1, 3, 3), torch.ones(1, 1, 3, 3))
     else:
         import pyinvnets as inv
 
         inv.set_num_threads(1)
-        if given["engine"] == "julia":  # Julia compiles and collects: what a small network takes is no part of it.
-            Ours(name, images("noise", 8, 2), given["hidden"], 2, "julia", given["start"]).update()
+    make(
+        given | {"size": 8, "batch": 2, "hidden": 4, "K": 1}
+    ).update()  # What is imported or compiled is no part of it.
     if given.get("limit"):
         size = 1024 * int(re.search(r"VmSize:\s*(\d+) kB", Path("/proc/self/status").read_text())[1])
         resource.setrlimit(resource.RLIMIT_AS, (size + given["limit"] * MIB,) * 2)
     Path("/proc/self/clear_refs").write_text("5")  # lets VmHWM start anew
     before = resident("VmRSS")
-    if name == "normflows":
-        contender = Normflows(X, given["hidden"], given["K"])
-    else:
-        contender = Ours(name, X, given["hidden"], given["K"], given["engine"], given["start"])
+    contender = make(given)
     seconds = []
     for _ in range(given["updates"]):
         begin = time.perf_counter()

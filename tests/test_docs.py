@@ -25,6 +25,7 @@ NEEDS = {
     "pytorch": "torch",
     "scikit_learn": "sklearn",
     "posteriors": "sklearn",
+    "inverse_problems": "scipy",
     "jacobian": "scipy",
 }
 SILENCE = "arrays/quiet.py"
@@ -95,6 +96,15 @@ def test_every_public_name_is_in_the_reference(families):
     text = "\n".join(page.read_text(encoding="utf-8") for page in PAGES)
     named = set(re.findall(r"^::: pyinvnets\.(\w+)$", text, re.MULTILINE)) | set(families.kinds())
     assert named >= set(inv.__all__) - {"__version__"}
+
+
+@pytest.mark.parametrize("module", ["diagnostics", "inverse_problems", "plotting", "torch"])
+def test_every_function_is_in_the_reference(module):
+    pytest.importorskip(NEEDS["pytorch"] if module == "torch" else "numpy")
+    module = importlib.import_module(f"pyinvnets.{module}")
+    text = (DOCS / "api" / f"{module.__name__.rpartition('.')[2]}.md").read_text(encoding="utf-8")
+    functions = {name for name in module.__all__ if callable(getattr(module, name))}
+    assert set(re.findall(rf"^::: {module.__name__}\.(\w+)$", text, re.MULTILINE)) == functions
 
 
 def test_every_kind_is_on_a_page(families):

@@ -22,7 +22,7 @@ from mkdocs.structure.pages import Page
 
 import pyinvnets as inv
 
-THUMBNAILS = {"tutorial": 8}
+THUMBNAILS = {"tomography": 3, "tutorial": 8}
 """Which figure of a notebook stands for it; of another one the last does."""
 
 _PAGES = {"README.md": "index.md", "CHANGELOG.md": "changelog.md", "CONTRIBUTING.md": "contributing.md"}

@@ -282,7 +282,8 @@ class Jld2(Kind):
         params = [jld2_files.parameter(value, np.ones(2)) for value in values] + [jld2_files.parameter(None)]
         variables = {"params": params, "group": {"losses": np.arange(3.0)}}
         network = jld2_files.Struct("InvertibleNetworks.NetworkGlow", AN=params, L=2)
-        self.wholes = []
+        golden = ROOT / "tests" / "golden"
+        self.wholes = [(golden / name).read_bytes() for name in ("glow_1d.jld2", "glow_1d_network.jld2")]
         for content, compress in ((variables, False), (variables, True), ({"G": network}, False)):
             jld2_files.write(folder / "x.jld2", content, compress=compress)
             self.wholes.append((folder / "x.jld2").read_bytes())

@@ -1,4 +1,5 @@
-"""Weights in files of Julia's JLD2, read without Julia. What writes them here follows JLD2's source byte by byte."""
+"""Weights in files of Julia's JLD2, read without Julia: two that JLD2 wrote, and others by a writer of these tests,
+which follows JLD2's source byte by byte."""
 
 from __future__ import annotations
 
@@ -10,7 +11,7 @@ import pytest
 
 import pyinvnets as inv
 from helpers import jld2_files
-from helpers.golden_files import Golden
+from helpers.golden_files import FOLDER, Golden
 from helpers.jld2_files import Struct, parameter
 from pyinvnets.validation.golden import CASES
 
@@ -31,6 +32,12 @@ def assert_parameters(values, golden):
     for name, value in zip(golden.meta["parameters"], values, strict=True):
         assert value.dtype == expected[name].dtype and value.flags.f_contiguous and value.flags.writeable
         np.testing.assert_array_equal(value, expected[name])
+
+
+@pytest.mark.parametrize("name", ["glow_1d.jld2", "glow_1d_network.jld2"])
+def test_julias_own_files(name):
+    """Parameters, and a whole network whose arrays are compressed."""
+    assert_parameters(inv.load_jld2(FOLDER / name), Golden("glow_1d"))
 
 
 @pytest.mark.parametrize("compress", [False, True])

@@ -6,7 +6,8 @@ Networks of two scales in float32 with upstream's initial weights, unless `--sta
 smooth images. A gradient is compared with that of the same weights in float64, of which ours keeps every state, as
 PyTorch does: the relative error of all parameters' gradients together, and the cosine between the two. Each point has
 a process of its own. Memory is the peak of the resident set over what it is with everything imported, with parameters,
-gradients and Adam moments. (Linux only: it reads /proc.) The time is the least of a few updates.
+gradients and Adam moments. (Linux only: it reads /proc.) The time is the processor's, of one thread, the least of a few
+updates.
 
     python benchmarks/depth.py --limit 1500
 
@@ -116,6 +117,13 @@ class Normflows:
         return {}
 
 
+def make(given):
+    X = images(given["images"], given["size"], given["batch"])
+    if given["name"] == "normflows":
+        return Normflows(X, given["hidden"], given["K"])
+    return Ours(given["name"], X, given["hidden"], given["K"], given["engine"], given["start"])
+
+
 def resident(what):
     """Bytes of the resident set: `VmRSS` now, `VmHWM` at its peak."""
     status = Path("/proc/self/status").read_text()
@@ -125,34 +133,29 @@ def resident(what):
 def point(given):
     """What one contender takes at one depth."""
     warnings.simplefilter("ignore", RuntimeWarning)
-    name, X = given["name"], images(given["images"], given["size"], given["batch"])
+    name = given["name"]
     if name == "normflows":
         import torch
 
         torch.set_num_threads(1)
-        import normflows  # noqa: F401
-
-        torch.nn.functional.conv2d(torch.ones(1, 1, 3, 3), torch.ones(1, 1, 3, 3))
     else:
         import pyinvnets as inv
 
         inv.set_num_threads(1)
-        if given["engine"] == "julia":  # Julia compiles and collects: what a small network takes is no part of it.
-            Ours(name, images("noise", 8, 2), given["hidden"], 2, "julia", given["start"]).update()
+    make(
+        given | {"size": 8, "batch": 2, "hidden": 4, "K": 1}
+    ).update()  # What is imported or compiled is no part of it.
     if given.get("limit"):
         size = 1024 * int(re.search(r"VmSize:\s*(\d+) kB", Path("/proc/self/status").read_text())[1])
         resource.setrlimit(resource.RLIMIT_AS, (size + given["limit"] * MIB,) * 2)
     Path("/proc/self/clear_refs").write_text("5")  # lets VmHWM start anew
     before = resident("VmRSS")
-    if name == "normflows":
-        contender = Normflows(X, given["hidden"], given["K"])
-    else:
-        contender = Ours(name, X, given["hidden"], given["K"], given["engine"], given["start"])
+    contender = make(given)
     seconds = []
     for _ in range(given["updates"]):
-        begin = time.perf_counter()
+        begin = time.process_time()
         contender.update()
-        seconds.append(time.perf_counter() - begin)
+        seconds.append(time.process_time() - begin)
     found = {"memory": resident("VmHWM") - before, "seconds": min(seconds[1:] or seconds)} | contender.more()
     if given["gradients"]:
         got = contender.vector()
@@ -181,7 +184,11 @@ def draw(found, figure_path, title):
 
     figure, axes = plt.subplots(1, 3, figsize=(11, 3.4), layout="constrained")
     colors = {"auto": "tab:blue", "none": "tab:red", "normflows": "tab:gray"}
-    panels = (("memory", "peak memory, MiB"), ("seconds", "an update, s"), ("error", "relative error of the gradient"))
+    panels = (
+        ("memory", "peak memory, MiB"),
+        ("seconds", "an update, s of one thread"),
+        ("error", "relative error of the gradient"),
+    )
     for ax, (what, label) in zip(axes, panels, strict=True):
         for name, shown in LABELS.items():
             points = [(steps, row[what]) for (each, steps), row in found.items() if each == name and row]

@@ -169,11 +169,18 @@ __all__ = [
     "wavelet_unsqueeze",
 ]
 
-_NEEDS = {"diagnostics": "numpy", "plotting": "matplotlib", "sklearn": "sklearn", "torch": "torch"}
+_NEEDS = {
+    "diagnostics": "numpy",
+    "inverse_problems": "numpy",
+    "plotting": "matplotlib",
+    "sklearn": "sklearn",
+    "torch": "torch",
+}
 """The modules that are imported when they are first asked for, and what each cannot do without."""
 
 if TYPE_CHECKING:
     from . import diagnostics as diagnostics
+    from . import inverse_problems as inverse_problems
     from . import plotting as plotting
     from . import sklearn as sklearn
     from . import torch as torch

@@ -26,7 +26,7 @@ def test_dir_shows_the_public_names_alone():
     done = run("import pyinvnets as inv; print(*dir(inv))")
     names = done.stdout.split()
     assert {"NetworkGlow", "fit", "plotting", "sklearn", "__version__"} <= set(names), done.stderr
-    assert set(names) - set(inv.__all__) <= {"diagnostics", "plotting", "sklearn", "torch"}
+    assert set(names) - set(inv.__all__) <= {"diagnostics", "inverse_problems", "plotting", "sklearn", "torch"}
     assert all(hasattr(inv, name) for name in names)
 
 

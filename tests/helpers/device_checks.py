@@ -79,6 +79,37 @@ class DeviceChecks:
         for got, expected in zip(as_tuple(G.cpu().forward(*inputs)), forward, strict=True):
             assert_close(got, expected, BOUND, "back on the CPU")
 
+    @pytest.mark.parametrize("anchors", ["auto", 1, None])
+    @pytest.mark.parametrize("split", [False, True])
+    def test_states_are_kept_on_the_device(self, split, anchors):
+        """As on the CPU, and `backward` begins again as there."""
+        L, K = (2, 24) if split else (1, 48)
+        G = inv.NetworkGlow(3, 4, L, K, split_scales=split, engine="julia", seed=1).astype(np.float64)
+        G.anchors = anchors
+        if anchors == "auto":
+            G.spacings = [48]
+        X = batch((8, 4, 3, 2))
+        Z, _ = G.forward(X)
+        kept = G.model.anchors.size
+        expected = (*G.backward(Z, Z), *(p.grad.copy() for p in inv.get_params(G)))
+        spacing = G.model.anchors.spacing
+        inv.clear_grad(G)
+        G.gpu()
+        if anchors == "auto":
+            assert spacing < 48
+            G.spacings = [48]
+        Z, _ = G.forward(inv.gpu(X))
+        assert G.model.anchors.size == kept
+        got = (*G.backward(Z, Z), *(p.grad for p in inv.get_params(G)))
+        assert_same(got, expected, "backward")
+        assert 0 < G.drift < 1e-8
+        inv.clear_grad(G)
+        changed = inv.get_params(G)[0]
+        Z, _ = G.forward(inv.gpu(X))
+        changed.data *= 1.5
+        G.backward(Z, Z)
+        assert G.drift is None
+
     def test_the_first_forward_initialises_on_the_device(self):
         X = batch((8, 4, 3, 4))
         G, H = (inv.NetworkGlow(3, 4, 2, 2, engine="julia", seed=1).astype(np.float64) for _ in range(2))

@@ -72,11 +72,15 @@ class Bridge:
         return called
 
     def view(self, value: Any) -> Any:
-        """A Julia array as a NumPy view of it; a number, or `None`, as it is."""
-        if value is None or isinstance(value, float):
+        """A Julia array as a NumPy view of it; anything else as it is."""
+        if not self.is_array(value):
             return value
         with self.lock:
             return np.asarray(value)
+
+    def is_array(self, value: Any) -> bool:
+        """Whether it is a Julia array."""
+        return isinstance(value, self._juliacall.ArrayValue)
 
     def callback(self, function: Callable[[np.ndarray], Any]) -> Callable[[Any], Any]:
         """A function of the user's for Julia to call with an array, of which he gets a copy to keep.

@@ -71,7 +71,9 @@ class JuliaEngine:
         return JuliaModel(self, self.bridge.create(kind, seed, names, *values))
 
     def reversed(self, model: JuliaModel) -> JuliaModel:
-        return JuliaModel(self, self.bridge.reversed(model.handle), model.state)
+        reversed_model = JuliaModel(self, self.bridge.reversed(model.handle), model.state)
+        reversed_model.anchors.value = model.anchors.value
+        return reversed_model
 
     def call(self, function: str, *args: Any) -> Any:
         results = tuple(map(self.bridge.view, self.bridge.apply(function, *map(self._argument, args))))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import weakref
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -81,16 +82,23 @@ class State:
     spatial: tuple[int, ...] | None = None
 
 
+@dataclass(frozen=True, eq=False)
+class Kept:
+    """What a `forward` kept, in Julia's memory."""
+
+    julia: Any
+
+
 class JuliaModel:
     """One network or layer of InvertibleNetworks.jl."""
-
-    kept = None
-    keeps_states = False
 
     def __init__(self, engine: JuliaEngine, handle: Any, state: State | None = None) -> None:
         self._engine, self.handle = engine, handle
         self.state = state or State()
-        self.anchors = Anchors(None)
+        self.anchors = Anchors()
+        self.kept: Kept | None = None
+        self._all_kept: weakref.WeakSet[Kept] = weakref.WeakSet()
+        self._has_steps = bool(engine.bridge.has_steps(handle))
         self.parameters = []
         for i, line in enumerate(engine.bridge.describe(handle).splitlines(), 1):
             name, *shape = line.split(" ")
@@ -129,7 +137,7 @@ class JuliaModel:
         getattr(self._engine.bridge, f"set_{part}_b")(self.handle, index, given)
 
     def _view(self, value: Any) -> Any:
-        if self.on_gpu and not (value is None or isinstance(value, float)):
+        if self.on_gpu and self._engine.bridge.is_array(value):
             return DeviceArray(self._engine.bridge, value)
         return self._engine.bridge.view(value)
 
@@ -159,13 +167,58 @@ class JuliaModel:
         return array
 
     def forward(self, *arguments: Any) -> tuple[Any, ...]:
-        return self._call("forward", arguments)
+        if not self._has_steps:
+            return self._call("forward", arguments)
+        return self._keeping(arguments, by_sample=False)
+
+    def _keeping(self, arrays: tuple[Array, ...], by_sample: bool) -> tuple[Any, ...]:
+        """What `forward` gives, which keeps states for the `backward` that follows: it recognises what is given."""
+        self.kept = None
+        automatic = self.anchors.automatic
+        *results, kept, size = self._run("forward_keeping", arrays, self._states_apart, automatic, by_sample)
+        self.kept = Kept(kept)
+        self._all_kept.add(self.kept)
+        self.anchors.size = int(size)
+        return tuple(results)
+
+    @property
+    def _states_apart(self) -> int:
+        """By so many steps; zero where none is kept."""
+        return 0 if self.anchors.value is None else self.anchors.spacing
+
+    def fingerprint(self, *arrays: Array) -> int:
+        if self.on_gpu:
+            return int(self._engine.bridge.fingerprint(self.handle, tuple(array.julia for array in arrays)))
+        described = description(arrays)
+        double = self.dtype.itemsize == 8
+        return int(self._engine.bridge.fingerprint(self.handle, double, described.ctypes.data, len(arrays)))
 
     def inverse(self, *arguments: Any) -> tuple[Any, ...]:
         return self._call("inverse", arguments)
 
     def backward(self, *arguments: Any) -> tuple[Any, ...]:
-        return self._call("backward", arguments)
+        self.anchors.drift = None
+        all_kept = [*self._all_kept]
+        if not all_kept:
+            return self._call("backward", arguments)
+        try:
+            return self._from_anchors(arguments, all_kept)
+        finally:
+            self.kept = None
+
+    def _from_anchors(self, arrays: tuple[Array, ...], all_kept: list[Kept]) -> tuple[Any, ...]:
+        bridge = self._engine.bridge
+        with bridge.lock:
+            added = bridge.added(self.handle) if self.anchors.automatic else None
+            while True:
+                states = [kept.julia for kept in all_kept]
+                *results, found, steps, drift = self._run("backward_from", arrays, *states)
+                if not found or not self.anchors.saw(drift, np.finfo(self.dtype).eps, steps):
+                    return tuple(results)
+                bridge.take_back_b(self.handle, added)
+                if self.spatial is not None:
+                    bridge.set_latent_sizes_b(self.handle, arrays[0].size, *self.spatial)
+                bridge.keep_again_b(self.handle, states[found - 1], self.anchors.spacing)
 
     def forward_Y(self, Y: Array) -> tuple[Any, ...]:
         return self._call("forward_Y", (Y,))
@@ -174,6 +227,8 @@ class JuliaModel:
         return self._call("inverse_Y", (Zy,))
 
     def forward_by_sample(self, *arrays: Array, keeps: bool = False) -> tuple[Any, ...]:
+        if keeps and self._has_steps:
+            return self._keeping(arrays, by_sample=True)
         return self._run("forward_by_sample", arrays)
 
     def forward_Y_by_sample(self, Y: Array) -> tuple[Any, ...]:

@@ -27,7 +27,7 @@ class Anchored:
         Of a `Sequential` it is set in all parts, and what goes from one to the next is kept too.
 
         Raises:
-            ValueError: the value set is none of these, or the engine keeps no states.
+            ValueError: the value set is none of these.
         """
         return self.model.anchors.value
 
@@ -36,8 +36,6 @@ class Anchored:
         number = isinstance(value, int) and not isinstance(value, bool) and value > 0
         if not (number or value in (None, "auto")):
             raise ValueError(f'{self.title}: anchors must be a positive integer, "auto" or None, got {value!r}')
-        if not getattr(self.model, "keeps_states", True) and value is not None:
-            raise ValueError(f"{self.title}: anchors are set on networks of the NumPy engine so far")
         for part in getattr(self.model, "parts", {}).values():
             part.anchors = value
         self.model.anchors.value, self.model.kept = value, None

@@ -77,6 +77,7 @@ def computed(run):
 def test_the_same_numbers(name, two, used):
     run = Run(ALL[name], "numpy")
     assert len(used) > 1
+    run.network.anchors = 2  # automatic ones move by the drift that was seen, and with them the last digits
     together = computed(run)
     again = computed(run)
     inv.set_num_threads(1)

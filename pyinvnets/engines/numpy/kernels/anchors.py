@@ -66,11 +66,12 @@ NO_STATES = NoStates()
 
 
 def difference(array: np.ndarray, true: np.ndarray) -> float:
-    """The norm of the difference, relative to the true array; zero where that is not finite itself."""
+    """The norm of the difference, relative to the true array; zero where that is not finite itself, or is zero and has
+    no size to compare with."""
     norm = float(np.linalg.norm(true))
-    if not math.isfinite(norm):
+    if norm == 0 or not math.isfinite(norm):
         return 0.0
-    relative = float(np.linalg.norm(array - true)) / max(norm, float(np.finfo(true.dtype).tiny))
+    relative = float(np.linalg.norm(array - true)) / norm
     return math.inf if math.isnan(relative) else relative
 
 

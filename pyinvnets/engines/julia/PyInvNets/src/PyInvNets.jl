@@ -20,6 +20,7 @@ include("reversed.jl")
 include("functions.jl")
 include("optimisers.jl")
 include("device.jl")
+include("anchors.jl")
 include("workload.jl")
 
 end

@@ -29,7 +29,9 @@ end
 
 outside(call_python) = without(() -> without(call_python, BY_SAMPLE), CHECKED)
 
-function InvertibleNetworks._predefined_mode(net::Invertible, mode::Symbol, args...; kwargs...)
+InvertibleNetworks._predefined_mode(net::Invertible, mode::Symbol, args...; kwargs...) = plain_mode(net, mode, args...; kwargs...)
+
+function plain_mode(net, mode, args...; kwargs...)
     is_on(CHECKED) || InvertibleNetworks.convert_params!(InvertibleNetworks.input_type(args[1]), net)
     return getfield(InvertibleNetworks, mode)(args..., net; kwargs...)
 end

@@ -202,13 +202,14 @@ function inverse_steps(steps, lanes...)
     for step in reverse(collect(steps))
         lanes..., term = inverse_step(lanes..., step...)
         total += term
+        keep!(last(step), lanes...)
     end
     return (lanes..., total)
 end
 
 function backward_inv_steps(steps, arrays...)
     for step in steps
-        arrays = backward_inv_step(arrays..., step...)
+        arrays = backward_inv_step(restored(last(step), arrays...)..., step...)
     end
     return arrays
 end
@@ -216,13 +217,17 @@ end
 inverse_term(Zx, Zy, net::NetworkConditionalHINT) = inverse_steps(steps(net), Zx, Zy)
 
 function inverse_term(Y_curr, Y_new, net::NetworkHyperbolic)
-    return inverse(Y_curr, Y_new, net)..., 0
+    for layer in reverse(net.HL)
+        Y_curr, Y_new = inverse(Y_curr, Y_new, layer)
+        keep!(layer, Y_curr, Y_new)
+    end
+    return Y_curr, Y_new, 0
 end
 
 function backward_inv(ΔX_prev, ΔX_curr, X_prev, X_curr, net::NetworkHyperbolic)
     arrays = (ΔX_prev, ΔX_curr, X_prev, X_curr)
     for layer in net.HL
-        arrays = backward_inv(arrays..., layer)
+        arrays = backward_inv(restored(layer, arrays...)..., layer)
     end
     return arrays
 end
@@ -308,6 +313,7 @@ function inverse_term(Z, C, net::ConditionalGlowNetwork)
             X, term_layer = inverse_term(X, C, net.CL[i, j])
             X, term = inverse_term(X, net.AN[i, j])
             total += term + term_layer
+            keep!(net.CL[i, j], X)
         end
         X, C = squeeze.inverse(X), squeeze.inverse(C)
     end
@@ -328,7 +334,7 @@ function backward_inv(ΔX, X, C, net::ConditionalGlowNetwork)
     for i in 1:net.L
         ΔX, X, ΔC, C = map(squeeze.forward, (ΔX, X, ΔC, C))
         for j in 1:net.K
-            ΔX, X = backward_inv(ΔX, X, net.AN[i, j])
+            ΔX, X = backward_inv(restored(net.CL[i, j], ΔX, X)..., net.AN[i, j])
             ΔX, X, Δ = backward_inv(ΔX, X, C, net.CL[i, j])
             ΔC = ΔC .+ Δ
         end

@@ -211,6 +211,7 @@ function forward(X::Array{T,N}, G::NetworkSpline) where {T<:Float,N}
             X, term = with_term(forward(X, norm))
             X, term_layer = with_term(forward(X, layer))
             total += term + term_layer
+            keep!(layer, X)
         end
         splits_after(G, i) && (X = leave!(left, X))
     end
@@ -226,7 +227,7 @@ end
 
 function backward_steps(steps, ΔX, X)
     for (norm, layer) in reverse(collect(steps))
-        ΔX, X = backward(backward(ΔX, X, layer)..., norm)
+        ΔX, X = backward(backward(restored(layer, ΔX, X)..., layer)..., norm)
     end
     return ΔX, X
 end
@@ -240,6 +241,7 @@ function forward(X::Array{T,N}, C::Array{T,N}, G::NetworkConditionalSpline) wher
             X, term = forward(X, G.AN[i, j])
             X, term_layer = forward(X, C, G.CL[i, j])
             total += term + term_layer
+            keep!(G.CL[i, j], X)
         end
         splits_after(G, i) && (X = leave!(left, X))
     end
@@ -267,7 +269,7 @@ function backward(ΔZ::Array{T,N}, Z::Array{T,N}, C::Array{T,N}, G::NetworkCondi
     for i in G.L:-1:1
         splits_after(G, i) && ((ΔX, X) = (tensor_cat(ΔX, Δleft[i]), tensor_cat(X, left[i])))
         for j in G.K:-1:1
-            ΔX, X, Δ = backward(ΔX, X, C, G.CL[i, j])
+            ΔX, X, Δ = backward(restored(G.CL[i, j], ΔX, X)..., C, G.CL[i, j])
             ΔX, X = backward(ΔX, X, G.AN[i, j])
             ΔC .+= Δ
         end

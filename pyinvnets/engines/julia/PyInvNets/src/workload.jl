@@ -21,11 +21,15 @@ function example_steps(handle, ::Type{T}) where {T}
 end
 
 function example_update(handle, X)
-    Z, _ = example_call(call, handle, (X,), "forward")
+    Z, _, kept, _ = example_call(forward_keeping, handle, (X,), 2, true, false)
     ndims(Z) == 1 && set_latent_sizes!(handle, length(Z), size(X)[1:(end-2)]...)
     example_call(call, handle, (Z,), "inverse")
     example_call(forward_by_sample, handle, (X,))
-    example_call(call, handle, (Z ./ size(X)[end], Z), "backward")
+    added_before = added(handle)
+    example_call(backward_from, handle, (Z ./ size(X)[end], Z), kept)
+    take_back!(handle, added_before)
+    keep_again!(handle, kept, 1)
+    example_call(backward_from, handle, (Z ./ size(X)[end], Z), kept)
     isempty(without_gradient(handle, nothing)) && example_steps(handle, eltype(X))
     clear_grads!(handle)
     set_data!(handle, 1, borrow_one(eltype(X) == Float64, Int(pointer(description(data(handle, 1))))))
@@ -66,7 +70,7 @@ end
 
 # How juliacall calls these functions, and shows their arrays to NumPy.
 for f in (adam!, apply, borrow_one, call, clear_grads!, convert_all!, create, data, describe, forward_by_sample, grad, momentum!,
-    set_data!, set_grad!,
+    set_data!, set_grad!, forward_keeping, backward_from, has_steps, added,
     net_of, safe_enter_address, safe_leave_address, set_fast!, set_latent_sizes!, upstream_version, value, without_gradient)
     precompile(PythonCall.JlWrap.pyjlany_call, (typeof(f), PythonCall.Py, PythonCall.Py))
 end
@@ -75,5 +79,7 @@ for T in (Float32, Float64), N in 1:5
     precompile(PythonCall.Py, (Array{T,N},))
     precompile(PythonCall.Py, (Tuple{Array{T,N},Float64},))
     precompile(PythonCall.Py, (Tuple{Array{T,N},Array{T,N}},))
+    precompile(PythonCall.Py, (Tuple{Array{T,N},Float64,Kept,Float64},))
+    precompile(PythonCall.Py, (Tuple{Array{T,N},Array{T,N},Int,Int,Float64},))
     precompile(PythonCall.JlWrap.Cjl._pyjl_get_buffer_impl, (Ptr{PythonCall.C.PyObject}, Ptr{PythonCall.C.Py_buffer}, Cint, Array{T,N}, typeof(PythonCall.JlWrap.pyjlarray_buffer_info)))
 end

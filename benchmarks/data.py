@@ -26,6 +26,7 @@ import pyinvnets as inv
 
 SIDE, CHANNELS, CHUNK = 64, 3, 64
 IMAGE = 4 * CHANNELS * SIDE * SIDE
+KINDS = ("hdf5", "zarr")
 IN_MEMORY = 2048
 """Samples of a training from memory."""
 
@@ -106,6 +107,7 @@ def main():
     parser.add_argument("--folder", type=Path, default=Path(), help="where the files are made (default: here)")
     parser.add_argument("--hidden", type=int, default=32, help="hidden channels of the network (default 32)")
     parser.add_argument("--steps", type=int, default=4, help="flow steps at each of two scales (default 4)")
+    parser.add_argument("--kind", choices=KINDS, help="of file (default: each)")
     parser.add_argument("--worker", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.worker:
@@ -114,7 +116,7 @@ def main():
     number = int(arguments.gigabytes * 1e9 / IMAGE)
     print(f"load of the machine before: {os.getloadavg()[0]:.1f}, cores: {os.cpu_count()}")
     print(f"{number} images 64x64x3, {number * IMAGE / 1e9:.1f} GB")
-    for kind in ("hdf5", "zarr"):
+    for kind in [arguments.kind] if arguments.kind else KINDS:
         path = arguments.folder / f"images.{kind}"
         try:
             seconds = made(kind, path, number)

@@ -6,7 +6,8 @@ Networks of two scales in float32 with upstream's initial weights, unless `--sta
 smooth images. A gradient is compared with that of the same weights in float64, of which ours keeps every state, as
 PyTorch does: the relative error of all parameters' gradients together, and the cosine between the two. Each point has
 a process of its own. Memory is the peak of the resident set over what it is with everything imported, with parameters,
-gradients and Adam moments. (Linux only: it reads /proc.) The time is the least of a few updates.
+gradients and Adam moments. (Linux only: it reads /proc.) The time is the processor's, of one thread, the least of a few
+updates.
 
     python benchmarks/depth.py --limit 1500
 
@@ -152,9 +153,9 @@ def point(given):
     contender = make(given)
     seconds = []
     for _ in range(given["updates"]):
-        begin = time.perf_counter()
+        begin = time.process_time()
         contender.update()
-        seconds.append(time.perf_counter() - begin)
+        seconds.append(time.process_time() - begin)
     found = {"memory": resident("VmHWM") - before, "seconds": min(seconds[1:] or seconds)} | contender.more()
     if given["gradients"]:
         got = contender.vector()
@@ -183,7 +184,11 @@ def draw(found, figure_path, title):
 
     figure, axes = plt.subplots(1, 3, figsize=(11, 3.4), layout="constrained")
     colors = {"auto": "tab:blue", "none": "tab:red", "normflows": "tab:gray"}
-    panels = (("memory", "peak memory, MiB"), ("seconds", "an update, s"), ("error", "relative error of the gradient"))
+    panels = (
+        ("memory", "peak memory, MiB"),
+        ("seconds", "an update, s of one thread"),
+        ("error", "relative error of the gradient"),
+    )
     for ax, (what, label) in zip(axes, panels, strict=True):
         for name, shown in LABELS.items():
             points = [(steps, row[what]) for (each, steps), row in found.items() if each == name and row]

@@ -98,7 +98,7 @@ def test_every_public_name_is_in_the_reference(families):
     assert named >= set(inv.__all__) - {"__version__"}
 
 
-@pytest.mark.parametrize("module", ["diagnostics", "plotting", "torch"])
+@pytest.mark.parametrize("module", ["diagnostics", "inverse_problems", "plotting", "torch"])
 def test_every_function_is_in_the_reference(module):
     pytest.importorskip(NEEDS["pytorch"] if module == "torch" else "numpy")
     module = importlib.import_module(f"pyinvnets.{module}")

@@ -28,6 +28,7 @@ CLAIMS = {
         max(error for error in g["errors"].values() if error is not None) < 1e-12
         and all(abs(order - 2) < 0.1 for order in g["orders"].values())
     ),
+    "non_amortized_banana": lambda g: g["divergence"] < 0.05,
     "networks": lambda g: max(g["errors"].values()) < 1e-3 and min(g["falls"].values()) > 0.2,
     "parameters": lambda g: (
         max(g["composition_error"], g["copy_error"], g["loaded_error"]) < 1e-6

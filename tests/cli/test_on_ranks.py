@@ -60,6 +60,26 @@ def test_log_prob(folder, capsys):
 
 
 @needs_ranks
+@pytest.mark.julia
+def test_on_the_julia_engine(folder, capsys):
+    julia = ("--engine", "julia", "--seed", "1")
+    train = ("train", folder / "banana.npy", "--network", "NetworkGlow(2, 8, 1, 2)", "--epochs", "1", *julia)
+    sample = ("sample", folder / "julia-two.safetensors", "-n", "20", "--batch-size", "7", *julia)
+    log_prob = ("log-prob", folder / "julia-two.safetensors", folder / "banana.npy", "--batch-size", "70", *julia[:2])
+    told = {}
+    for command, suffix in ((train, "safetensors"), (sample, "npy"), (log_prob, None)):
+        two, one = ((() if suffix is None else ("--output", folder / f"julia-{n}.{suffix}")) for n in ("two", "one"))
+        done = run_ranks(2, "-m", "pyinvnets", *command, *two)
+        assert done.returncode == 0, done.stderr
+        assert main([*map(str, command), *map(str, one)]) == 0
+        told[command[0]] = done.stdout, capsys.readouterr().out
+    one, two = (np.genfromtxt(folder / f"julia-{n}-history.csv", delimiter=",", names=True) for n in ("one", "two"))
+    np.testing.assert_allclose(two["objective"][0], one["objective"][0], rtol=1e-5)
+    np.testing.assert_array_equal(np.load(folder / "julia-two.npy"), np.load(folder / "julia-one.npy"))
+    assert told["log-prob"][0] == told["log-prob"][1]
+
+
+@needs_ranks
 def test_one_message(folder):
     done = run_ranks(2, "-m", "pyinvnets", "train", folder / "missing.npy", *ENGINE)
     assert done.returncode == 1
@@ -92,22 +112,22 @@ class TestShares:
             ]
             yield whole, parts
 
-    def test_flow(self):
-        G = inv.NetworkGlow(2, 8, 1, 2, engine="numpy", seed=1)
+    def test_flow(self, engine):
+        G = inv.NetworkGlow(2, 8, 1, 2, engine=engine, seed=1)
         G.forward(inv.sample_banana(50, seed=1, engine="numpy"))
         for whole, parts in self.draw(G, 11):
             np.testing.assert_array_equal(np.concatenate(parts, axis=-1), whole)
 
-    def test_condition_for_each_sample(self):
+    def test_condition_for_each_sample(self, engine):
         X = inv.sample_banana(11, seed=1, engine="numpy")
-        G = inv.NetworkConditionalGlow(2, 2, 8, 1, 2, engine="numpy", seed=1)
+        G = inv.NetworkConditionalGlow(2, 2, 8, 1, 2, engine=engine, seed=1)
         G.forward(X, X)
         for whole, parts in self.draw(G, 11, X):
             np.testing.assert_array_equal(np.concatenate(parts, axis=-1), whole)
 
-    def test_pair(self):
+    def test_pair(self, engine):
         X = inv.sample_banana(11, seed=1, engine="numpy")
-        G = inv.NetworkConditionalHINT(2, 8, 2, engine="numpy", seed=1)
+        G = inv.NetworkConditionalHINT(2, 8, 2, engine=engine, seed=1)
         G.forward(X, X)
         for whole, parts in self.draw(G, 11, spatial=(1, 1)):
             for i in range(2):

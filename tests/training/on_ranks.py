@@ -104,6 +104,21 @@ def streamed() -> dict:
     return result(G, fit(G, [X[..., :40], X[..., 40:80], X[..., 80:]], validation=X[..., :17], batch_size=None))
 
 
+class Slices:
+    """Samples on the first axis that are read by slices alone, as those of a file."""
+
+    def __init__(self, array: np.ndarray) -> None:
+        self._array, self.shape, self.dtype, self.chunks = array, array.shape, array.dtype, (8, *array.shape[1:])
+
+    def __getitem__(self, part):
+        return self._array[part]
+
+
+def stored() -> dict:
+    G = glow()
+    return result(G, fit(G, Slices(banana().T), noise=0.05))
+
+
 def callback() -> dict:
     called = []
 
@@ -198,7 +213,7 @@ def full_disk() -> dict:
     return {}
 
 
-SAME = (with_all, in_float32, resumed, conditional, streamed, callback)
+SAME = (with_all, in_float32, resumed, conditional, streamed, stored, callback)
 ENDS = (
     nan, exception, exception_in_gradients, interrupted, other_arguments, other_samples, bad_samples, full_disk,
 )  # fmt: skip

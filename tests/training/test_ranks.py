@@ -167,9 +167,11 @@ def test_no_communicator():
 
 @needs_ranks
 @pytest.mark.julia
-def test_on_the_julia_engine(tmp_path):
-    names = ["with_all", "resumed", "interrupted"]
-    (alone,), two = (results(number, "julia", names, tmp_path) for number in (1, 2))
-    for name in names[:2]:
-        check_same([rank[name] for rank in two], alone[name], "float64")
-    assert [rank["interrupted"]["stopped"] for rank in two] == ["interrupted"] * 2
+@pytest.mark.parametrize("number", [2, pytest.param(4, marks=pytest.mark.slow)])
+def test_on_the_julia_engine(number, tmp_path):
+    same, ends = ["with_all", "in_float32", "resumed", "conditional", "streamed", "stored"], ["nan", "interrupted"]
+    (alone,), ranks = results(1, "julia", same, tmp_path), results(number, "julia", same + ends, tmp_path)
+    for name in same:
+        check_same([rank[name] for rank in ranks], alone[name], "float32" if name == "in_float32" else "float64")
+    assert [rank["interrupted"]["stopped"] for rank in ranks] == ["interrupted"] * number
+    assert all(rank["nan"]["stopped"].startswith("the objective of update 4 is nan") for rank in ranks)

@@ -2,7 +2,7 @@
 
 from .actnorm import ActNorm
 from .affine import AffineLayer
-from .compose import Sequential, SummarizedNet
+from .compose import Sequential
 from .conv1x1 import Conv1x1
 from .coupling import CouplingLayerBasic
 from .flux import FluxBlock
@@ -20,6 +20,7 @@ from .jacobian import Jacobian
 from .residual import ConditionalResidualBlock, ResidualBlock
 from .reverse import reverse
 from .spline import CouplingLayerSpline, NetworkConditionalSpline, NetworkSpline
+from .summarized import SummarizedNet
 
 __all__ = [
     "ActNorm",

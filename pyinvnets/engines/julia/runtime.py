@@ -40,7 +40,8 @@ def init(*, threads: int | str | None = None, sysimage: str | os.PathLike | None
     """Choose how Julia starts; call it before the Julia engine's first use.
 
     Args:
-        threads: number of Julia threads, or `"auto"`.
+        threads: number of Julia threads, or `"auto"`; one if nothing else is said. They share out the samples of
+            large batches, and matrix products have one thread meanwhile.
         sysimage: path of a system image to start from, in place of the one that `python -m pyinvnets setup
             --system-image` builds and that is used where it fits. With PythonCall in it, it needs juliacall 0.9.37.
         fast: whether the batched methods of the Julia package PyInvNets replace upstream's slow ones. They give the

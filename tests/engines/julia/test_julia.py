@@ -298,6 +298,33 @@ def test_a_direct_call_still_converts_parameters(jl, bridge):
     assert str(forward(G.julia, bridge.seval("randn(2, 2, 3, 1)"))) == "Float64"
 
 
+# How each is made, the shapes of what goes in, how many results of `forward` have a gradient.
+LARGE = {
+    "an image in bands": (lambda **kw: inv.CouplingLayerGlow(4, 8, logdet=True, **kw), ((48, 40, 4, 3),), 1),
+    "many samples": (lambda **kw: inv.CouplingLayerGlow(3, 8, logdet=True, **kw), ((9, 7, 3, 50),), 1),
+    "a line": (lambda **kw: inv.CouplingLayerGlow(4, 8, ndims=1, **kw), ((1500, 4, 2),), 1),
+    "a volume": (lambda **kw: inv.CouplingLayerGlow(2, 4, logdet=True, ndims=3, **kw), ((12, 14, 11, 2, 2),), 1),
+    "other scales": (
+        lambda **kw: inv.CouplingLayerGlow(4, 8, logdet=True, activation=inv.SigmoidLayer(0.5, 1.5), **kw),
+        ((40, 40, 4, 2),),
+        1,
+    ),
+    "a reach of two": (lambda **kw: inv.CouplingLayerGlow(4, 8, k1=5, p1=2, k2=3, p2=1, **kw), ((40, 36, 4, 3),), 1),
+    "strides": (lambda **kw: inv.ResidualBlock(3, 8, k1=4, p1=0, s1=4, **kw), ((64, 72, 3, 5),), 1),
+    "uneven strides": (lambda **kw: inv.ResidualBlock(3, 8, k1=3, p1=1, s1=2, fan=True, **kw), ((65, 63, 3, 3),), 1),
+    "leaky": (lambda **kw: inv.ResidualBlock(3, 8, activation=inv.LeakyReLUlayer(), **kw), ((33, 40, 3, 3),), 1),
+    "a condition": (
+        lambda **kw: inv.ConditionalLayerGlow(4, 2, 8, logdet=True, **kw),
+        ((40, 32, 4, 5), (40, 32, 2, 5)),
+        1,
+    ),
+    "HINT": (lambda **kw: inv.CouplingLayerHINT(8, 8, logdet=True, **kw), ((24, 24, 8, 5),), 1),
+    "two lanes": (lambda **kw: inv.CouplingLayerBasic(3, 8, logdet=True, **kw), ((30, 40, 3, 4),) * 2, 2),
+    "hyperbolic": (lambda **kw: inv.HyperbolicLayer(4, 3, 1, 1, n_hidden=6, **kw), ((40, 36, 4, 3),) * 2, 2),
+    "ActNorm": (lambda **kw: inv.ActNorm(3, logdet=True, **kw), ((40, 36, 3, 3),), 1),
+}
+
+
 class TestFastMethods:
     @pytest.fixture(autouse=True)
     def fast_again(self):
@@ -324,6 +351,27 @@ class TestFastMethods:
             found.append((*results, *back, *(p.grad for p in inv.get_params(network))))
         for i, (fast, slow) in enumerate(zip(*found, strict=True)):
             assert_close(fast, slow, 2e-4 if single else 1e-11, f"result {i}")
+
+    @pytest.mark.parametrize("name", LARGE)
+    def test_groups_of_samples(self, name):
+        """More pixels than stay in a cache, in one sample or in several, with kernels that reach across their lines."""
+        from pyinvnets.engines import julia
+
+        make, shapes, derivatives = LARGE[name]
+        found = []
+        for fast in (True, False):
+            julia.init(fast=fast)
+            network = make(engine="julia", seed=2)
+            arrays = [batch(shape, seed=i) for i, shape in enumerate(shapes)]
+            outputs = [r for r in as_tuple(network.forward(*arrays)) if isinstance(r, np.ndarray)]
+            states = arrays if isinstance(network, inv.ResidualBlock) else outputs
+            if isinstance(network, inv.ConditionalLayerGlow):
+                states = [outputs[0], arrays[1]]
+            residuals = [batch(Y.shape, seed=9) / Y.shape[-1] for Y in outputs[:derivatives]]
+            back = as_tuple(network.backward(*residuals, *states))
+            found.append((*outputs, *back, *(p.grad for p in inv.get_params(network))))
+        for i, (fast, slow) in enumerate(zip(*found, strict=True)):
+            assert_close(fast, slow, 2e-4, f"result {i}")
 
     def test_upstreams_own_methods_are_called_when_off(self, bridge):
         """Otherwise the comparison above would compare the fast methods with themselves."""

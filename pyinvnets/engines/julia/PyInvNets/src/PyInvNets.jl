@@ -8,10 +8,10 @@ using LinearAlgebra, NNlib, Random
 import Flux, PythonCall
 
 include("modes.jl")
+include("values.jl")
 include("fast.jl")
 include("splines.jl")
 include("spline_flows.jl")
-include("values.jl")
 include("parameters.jl")
 include("loop.jl")
 include("bridge.jl")

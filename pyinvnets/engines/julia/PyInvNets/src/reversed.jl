@@ -5,8 +5,6 @@
 # the gradient of the inverse. A condition is as `forward` of the network takes it. All is in terms of whole arrays, so
 # that it runs on a GPU as it is.
 
-import InvertibleNetworks: backward_inv
-
 reversed(handle) = Handle(Reversed(handle.net))
 
 propagate(net::Reversed, mode, arguments...) = reversed_propagate(net.I, Val(mode), arguments...)
@@ -69,47 +67,38 @@ function inverse_term(Y1, Y2, layer::CouplingLayerBasic)
     return X1, X2, layer.logdet ? InvertibleNetworks.coupling_logdet_forward(S) : 0
 end
 
-const AffineCoupling = Union{CouplingLayerGlow,ConditionalLayerGlow}
-
 inverse_term(Y, layer::CouplingLayerGlow) = glow_inverse_term(Y, layer)
 inverse_term(Y, C, layer::ConditionalLayerGlow) = glow_inverse_term(Y, layer, C)
 
 function glow_inverse_term(Y, layer::AffineCoupling, condition...)
+    c = coupling(layer, Y)
+    if !isnothing(c)
+        X, raw = glow_inverse(c, Y, layer, condition...)
+        return X, layer.logdet ? term_of(c, raw) : 0
+    end
     X, _, _, S = inverse(Y, condition..., layer; save=true)
     return X, layer.logdet ? InvertibleNetworks.glow_logdet_forward(S) : 0
 end
 
-backward_inv(ΔX, X, layer::CouplingLayerGlow) = glow_backward_inv(ΔX, X, layer)[1:2]
-backward_inv(ΔX, X, C, layer::ConditionalLayerGlow) = glow_backward_inv(ΔX, X, layer, C)
+backward_inv(ΔX, X, layer::CouplingLayerGlow) = pulled_back(ΔX, X, layer)[1:2]
+backward_inv(ΔX, X, C, layer::ConditionalLayerGlow) = pulled_back(ΔX, X, layer, C)
 
 # Of `X1 = (Y1 - shift) / scale`, after the gradient of the convolution's inverse; with that of the condition, if any.
-function glow_backward_inv(ΔX::AbstractArray{T,N}, X, layer::AffineCoupling, condition...) where {T,N}
+function pulled_back(ΔX::AbstractArray{T,N}, X, layer::AffineCoupling, condition...) where {T,N}
+    c = coupling(layer, X)
+    isnothing(c) || return glow_backward_inv(c, ΔX, X, layer, condition...)
     ΔX, X = backward_inv(ΔX, X, layer.C)
     X1, X2 = tensor_split(X)
     ΔX1, ΔX2 = tensor_split(ΔX)
-    output, pull_back = block_with_gradient(reduce(tensor_cat, (X2, condition...)), layer.RB)
-    log_scale, shift = tensor_split(output)
+    seen_by_block = reduce(tensor_cat, (X2, condition...))
+    log_scale, shift = tensor_split(forward(seen_by_block, layer.RB))
     S = layer.activation.forward(log_scale)
     ΔY1 = ΔX1 ./ (S .+ eps(T))
     ΔS = .-ΔY1 .* X1
     layer.logdet && (ΔS .+= 1 ./ S ./ size(S, N))
-    Δblock = pull_back(tensor_cat(layer.activation.backward(ΔS, S), .-ΔY1))
+    Δblock = backward(tensor_cat(layer.activation.backward(ΔS, S), .-ΔY1), seen_by_block, layer.RB)
     ΔY2, Δcondition = tensor_split(Δblock; split_index=size(X2, N - 1))
     return tensor_cat(ΔY1, ΔX2 .+ ΔY2), tensor_cat(S .* X1 .+ shift, X2), Δcondition
-end
-
-# What a block gives, and what takes the gradient of that to the gradient of its input and sets those of its parameters.
-block_with_gradient(X, block) = forward(X, block), Δ -> backward(Δ, X, block)
-
-function block_with_gradient(X::Array{T}, block::ResidualBlock) where {T<:Float}
-    FAST[] || return invoke(block_with_gradient, Tuple{Any,Any}, X, block)
-    output, states = block_forward(X, block)
-    function pull_back(Δ)
-        ΔX, gradients = block_backward(Δ, states, block)
-        set_gradients!(block, gradients)
-        return ΔX
-    end
-    return output, pull_back
 end
 
 inverse_term(Y, layer::CouplingLayerIRIM) = (inverse(Y, layer), 0)
@@ -117,8 +106,8 @@ inverse_term(Y, layer::CouplingLayerIRIM) = (inverse(Y, layer), 0)
 function backward_inv(ΔX, X, layer::CouplingLayerIRIM)
     ΔX, X = backward_inv(ΔX, X, layer.C)
     (X1, X2), (ΔX1, ΔX2) = tensor_split(X), tensor_split(ΔX)
-    change, pull_back = block_with_gradient(X1, layer.RB)
-    ΔY = tensor_cat(ΔX1 .+ pull_back(.-ΔX2), ΔX2)
+    change = forward(X1, layer.RB)
+    ΔY = tensor_cat(ΔX1 .+ backward(.-ΔX2, X1, layer.RB), ΔX2)
     return inverse((ΔY, tensor_cat(X1, X2 .+ change)), layer.C)
 end
 

@@ -1,30 +1,14 @@
 # Flows of spline couplings (Durkan et al., 2019, «Neural Spline Flows», https://arxiv.org/abs/1906.04032), which upstream
 # has not: the coupling layer, with or without a condition, and its networks.
 
-import InvertibleNetworks: backward_inv
-
-# All elements of an array. The block gives the logits as further channels: of one kind and bin those of all channels,
-# then of the next.
-
-as_logits(A::Array{T,N}, channels) where {T,N} = reshape(A, prod(size(A)[1:(N-2)]), channels, :, size(A, N))
-as_elements(A::Array{T,N}) where {T,N} = reshape(A, prod(size(A)[1:(N-2)]), size(A, N - 1), size(A, N))
-
-const SMALL = 2048  # So many elements are not worth a second thread.
+# The block gives the logits as further channels: of one kind and bin those of all channels, then of the next.
+as_logits(raw::Array{T,N}, channels) where {T,N} = reshape(raw, prod(spatial(raw)), channels, :, size(raw, N))
 
 # `f(i, logits, widths, heights)` for each element's index, with its logits and memory for the parts.
-function each_spline(f, S::Splines{T}, elements, logits) where {T}
-    if length(elements) < SMALL || Threads.nthreads() == 1
-        each_spline(f, S, elements, logits, axes(elements, 3))
-    else
-        parts = Iterators.partition(axes(elements, 3), cld(size(elements, 3), Threads.nthreads()))
-        foreach(wait, [Threads.@spawn each_spline(f, S, elements, logits, part) for part in parts])
-    end
-end
-
-function each_spline(f::F, S::Splines{T}, elements, logits, samples) where {F,T}
+function each_spline(f::F, S::Splines{T}, logits, group) where {F,T}
     widths, heights = Vector{T}(undef, S.n_bins), Vector{T}(undef, S.n_bins)
-    for k in samples, j in axes(elements, 2), i in axes(elements, 1)
-        f(CartesianIndex(i, j, k), view(logits, i, j, :, k), widths, heights)
+    for n in group, j in axes(logits, 2), i in axes(logits, 1)
+        f(CartesianIndex(i, j, n), view(logits, i, j, :, n), widths, heights)
     end
 end
 
@@ -50,18 +34,17 @@ end
 
 Splines{T}(L::CouplingLayerSpline) where {T} = Splines{T}(L.n_bins, L.bound)
 
-joint(X, C...) = reduce(tensor_cat, (X, C...))
+coupled(L::CouplingLayerSpline) = channels_out(L.RB) ÷ (3L.n_bins - 1)
 
-# What the splines, or their inverses, make of all elements; and the splines' derivatives there.
-function through(way::F, L, A::Array{T}, logits) where {F,T}
-    S, B, slopes = Splines{T}(L), similar(A), similar(A)
-    a, b, slope = as_elements(A), as_elements(B), as_elements(slopes)
-    each_spline(S, a, as_logits(logits, size(a, 2))) do i, own, widths, heights
-        b[i], _, point = way(S, own, widths, heights, a[i])
-        slope[i] = point.slope
+# Puts each element through its spline, or through the inverse.
+function through!(way::F, S, A, slopes, logits, group) where {F}
+    each_spline(S, logits, group) do i, own, widths, heights
+        A[i], _, point = way(S, own, widths, heights, A[i])
+        slopes[i] = point.slope
     end
-    return B, slopes
 end
+
+slopes_like(X::Array{T,N}, L) where {T,N} = Array{T,N}(undef, spatial(X)..., coupled(L), size(X, N))
 
 logdet_of(slopes, L) = L.logdet ? InvertibleNetworks.glow_logdet_forward(slopes) : 0
 
@@ -70,21 +53,23 @@ forward(X::Array{T,N}, C::Array{T,N}, L::CouplingLayerSpline) where {T<:Float,N}
 
 with_logdet(L, Y, slopes) = L.logdet ? (Y, logdet_of(slopes, L)) : Y
 
-function couple(X, L, C...)
-    X1, X2 = tensor_split(forward(X, L.C; logdet=false))
-    logits, _ = block_forward(joint(X2, C...), L.RB; linear=true)
-    Y1, slopes = through(spline, L, X1, logits)
-    return tensor_cat(Y1, X2), slopes
+function couple(X::Array{T}, L, C...) where {T}
+    S, k, slopes = Splines{T}(L), coupled(L), slopes_like(X, L)
+    Y, _ = coupled_forward(k, X, L, C...) do Y, raw, group
+        through!(spline, S, Y, samples(slopes), as_logits(raw, k), group)
+    end
+    return Y, slopes
 end
 
 inverse(Y::Array{T,N}, L::CouplingLayerSpline) where {T<:Float,N} = uncouple(Y, L)[1]
 inverse(Y::Array{T,N}, C::Array{T,N}, L::CouplingLayerSpline) where {T<:Float,N} = uncouple(Y, L, C)[1]
 
-function uncouple(Y, L::CouplingLayerSpline, C...)
-    Y1, X2 = tensor_split(Y)
-    logits, _ = block_forward(joint(X2, C...), L.RB; linear=true)
-    X1, slopes = through(inverse_spline, L, Y1, logits)
-    return inverse(tensor_cat(X1, X2), L.C; logdet=false), slopes
+function uncouple(Y::Array{T}, L::CouplingLayerSpline, C...) where {T}
+    S, k, slopes = Splines{T}(L), coupled(L), slopes_like(Y, L)
+    X, _ = coupled_inverse(k, Y, L, C...) do X, raw, group
+        through!(inverse_spline, S, X, samples(slopes), as_logits(raw, k), group)
+    end
+    return X, slopes
 end
 
 backward(ΔY::Array{T,N}, Y::Array{T,N}, L::CouplingLayerSpline) where {T<:Float,N} = pull_back(ΔY, Y, L)[1:2]
@@ -92,20 +77,14 @@ backward(ΔY::Array{T,N}, Y::Array{T,N}, C::Array{T,N}, L::CouplingLayerSpline) 
     pull_back(ΔY, Y, L, C)
 
 function pull_back(ΔY::Array{T,N}, Y, L, C...) where {T,N}
-    (Y1, X2), (ΔY1, ΔY2) = tensor_split(Y), tensor_split(ΔY)
-    logits, states = block_forward(joint(X2, C...), L.RB; linear=true)
-    S, X1, ΔX1, Δlogits = Splines{T}(L), similar(Y1), similar(Y1), similar(logits)
-    d_log = L.logdet ? -one(T) / size(Y, N) : zero(T)
-    x, y, dx, dy = map(as_elements, (X1, Y1, ΔX1, ΔY1))
-    d_own = as_logits(Δlogits, size(y, 2))
-    each_spline(S, y, as_logits(logits, size(y, 2))) do i, own, widths, heights
-        x[i], bin, point = inverse_spline(S, own, widths, heights, y[i])
-        Δ = view(d_own, i[1], i[2], :, i[3])
-        dx[i] = spline_gradient!(Δ, S, widths, heights, x[i], dy[i], d_log, bin, point)
+    S, k, d_log = Splines{T}(L), coupled(L), L.logdet ? -one(T) / size(Y, N) : zero(T)
+    return coupled_backward(k, ΔY, Y, L, C...) do Δ, X, raw, Δraw, group
+        Δlogits = as_logits(Δraw, k)
+        each_spline(S, as_logits(raw, k), group) do i, own, widths, heights
+            X[i], bin, point = inverse_spline(S, own, widths, heights, X[i])
+            Δ[i] = spline_gradient!(view(Δlogits, i[1], i[2], :, i[3]), S, widths, heights, X[i], Δ[i], d_log, bin, point)
+        end
     end
-    ΔX2, ΔC = through_block(Δlogits, states, L, size(X2, N - 1))
-    ΔX2 .+= ΔY2
-    return inverse((tensor_cat(ΔX1, ΔX2), tensor_cat(X1, X2)), L.C)[1:2]..., ΔC
 end
 
 inverse_term(Y, L::CouplingLayerSpline) = with_term_of(L, uncouple(Y, L)...)
@@ -119,27 +98,16 @@ backward_inv(ΔX::Array{T,N}, X::Array{T,N}, C::Array{T,N}, L::CouplingLayerSpli
 
 # Of `X1 = spline^-1(Y1)`, after the gradient of the convolution's inverse.
 function pull_back_inv(ΔX::Array{T,N}, X, L, C...) where {T,N}
-    ΔX, X = backward_inv(ΔX, X, L.C)
-    (X1, X2), (ΔX1, ΔX2) = tensor_split(X), tensor_split(ΔX)
-    logits, states = block_forward(joint(X2, C...), L.RB; linear=true)
-    S, Y1, ΔY1, Δlogits = Splines{T}(L), similar(X1), similar(X1), similar(logits)
-    d_log = L.logdet ? one(T) / size(X, N) : zero(T)
-    x, y, dx, dy = map(as_elements, (X1, Y1, ΔX1, ΔY1))
-    d_own = as_logits(Δlogits, size(x, 2))
-    each_spline(S, x, as_logits(logits, size(x, 2))) do i, own, widths, heights
-        y[i], bin, point = spline(S, own, widths, heights, x[i])
-        dy[i] = (dx[i] + in_square(S, x[i], bin, point, d_log)) / point.slope
-        Δ = view(d_own, i[1], i[2], :, i[3])
-        spline_gradient!(Δ, S, widths, heights, x[i], -dy[i], d_log, bin, point)
+    S, k, d_log = Splines{T}(L), coupled(L), L.logdet ? one(T) / size(X, N) : zero(T)
+    return coupled_backward_inv(k, ΔX, X, L, C...) do Δ, Y, raw, Δraw, group
+        Δlogits = as_logits(Δraw, k)
+        each_spline(S, as_logits(raw, k), group) do i, own, widths, heights
+            x = Y[i]
+            Y[i], bin, point = spline(S, own, widths, heights, x)
+            Δ[i] = (Δ[i] + in_square(S, x, bin, point, d_log)) / point.slope
+            spline_gradient!(view(Δlogits, i[1], i[2], :, i[3]), S, widths, heights, x, -Δ[i], d_log, bin, point)
+        end
     end
-    ΔY2, ΔC = through_block(Δlogits, states, L, size(X2, N - 1))
-    return tensor_cat(ΔY1, ΔX2 .+ ΔY2), tensor_cat(Y1, X2), ΔC
-end
-
-function through_block(Δlogits, states, L, channels)
-    Δ, gradients = block_backward(Δlogits, states, L.RB; linear=true)
-    set_gradients!(L.RB, gradients)
-    return tensor_split(Δ; split_index=channels)
 end
 
 # The networks: GLOW's, with other couplings.

@@ -2,12 +2,19 @@
 
 # The bounds in the input's own type: a Float64 bound would turn Float32 activations into Float64, and a Float32 one
 # would round in Float64.
+struct Between <: Function
+    low::Float64
+    high::Float64
+end
+
+bounds(f::Between, x) = (low=eltype(x)(f.low), high=eltype(x)(f.high))
+
+(f::Between)(x) = Sigmoid(x; bounds(f, x)...)
+
 function sigmoid_between(low, high)
-    bounds(x) = (low=eltype(x)(low), high=eltype(x)(high))
+    f = Between(low, high)
     return ActivationFunction(
-        x -> Sigmoid(x; bounds(x)...),
-        y -> SigmoidInv(y; bounds(y)...),
-        (Δy, y; x=nothing) -> SigmoidGrad(Δy, y; x=x, bounds(Δy)...),
+        f, y -> SigmoidInv(y; bounds(f, y)...), (Δy, y; x=nothing) -> SigmoidGrad(Δy, y; x=x, bounds(f, Δy)...)
     )
 end
 

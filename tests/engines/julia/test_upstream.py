@@ -1,0 +1,56 @@
+"""Upstream's own tests, over its own methods and over the fast ones: the same pass.
+
+They are not part of the package. `PYINVNETS_UPSTREAM_TESTS` names the folder `test` of a checkout of
+InvertibleNetworks.jl; the Julia project needs the packages that they use, Zygote, ChainRulesCore and others.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.julia
+
+FOLDER = os.environ.get("PYINVNETS_UPSTREAM_TESTS", "")
+FILES = sorted(path.relative_to(FOLDER).as_posix() for path in Path(FOLDER).glob("test_*/*.jl")) if FOLDER else []
+
+RUN = """
+import Test
+
+function (path, fast)
+    Test.TESTSET_PRINT_ENABLE[] = false
+    set_fast!(fast)
+    checks = Test.DefaultTestSet("upstream")
+    Test.push_testset(checks)
+    try
+        redirect_stdout(() -> Base.include(Module(:Upstream), path), devnull)
+    catch error
+        place = LineNumberNode(0)
+        Test.record(checks, Test.Error(:nontest_error, Expr(:tuple), error, Base.current_exceptions(), place))
+    finally
+        Test.pop_testset()
+        set_fast!(true)
+    end
+    return (checks.n_passed + count(r -> r isa Test.Pass, checks.results),
+            [string(r) for r in checks.results if r isa Union{Test.Fail,Test.Error}])
+end
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not FOLDER, reason="PYINVNETS_UPSTREAM_TESTS names no folder")
+@pytest.mark.parametrize("file", FILES)
+def test_fast_methods_pass_where_upstreams_do(file):
+    from pyinvnets.engines import julia
+
+    run = julia.start().bridge.seval(RUN)
+    found = []
+    for fast in (False, True):
+        passed, failed = run(str(Path(FOLDER) / file), fast)
+        found.append((int(passed), [str(failure) for failure in failed]))
+    (by_upstream, failed_there), (by_us, failed_here) = found
+    assert by_us >= by_upstream, "\n".join(failed_here)
+    assert by_us + len(failed_here) == by_upstream + len(failed_there)
+    assert by_upstream > 0

@@ -154,6 +154,16 @@ def test_killed_and_resumed(program, tmp_path):
 
 
 @needs_ranks
+def test_resumed_on_another_number(tmp_path):
+    """What two ranks began, one goes on with."""
+    (two, _) = results(2, "numpy", ["resumed"], tmp_path)
+    G = on_ranks.glow()
+    checkpoint = tmp_path / "resumed-2.ckpt"
+    history = on_ranks.fit(G, on_ranks.banana(), epochs=4, resume=checkpoint, noise=0.05)
+    check_same([two["resumed"]], on_ranks.result(G, history), "float64")
+
+
+@needs_ranks
 def test_one_message(program, tmp_path):
     ended = run_ranks(2, program, tmp_path / "run.ckpt", tmp_path / "output.npz", "raise")
     assert ended.returncode != 0

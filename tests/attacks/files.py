@@ -27,9 +27,10 @@ from pathlib import Path
 import numpy as np
 
 import pyinvnets as inv
-from helpers import jld2_files
 from pyinvnets.storage import npy
 from pyinvnets.validation.cases import CASES
+
+from . import jld2_files
 
 ROOT = Path(__file__).parents[2]
 SECONDS = 1.0

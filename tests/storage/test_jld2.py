@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 import pyinvnets as inv
-from helpers import jld2_files
+from attacks import jld2_files
+from attacks.jld2_files import Struct, parameter
 from helpers.golden_files import FOLDER, Golden
-from helpers.jld2_files import Struct, parameter
 from pyinvnets.validation.golden import CASES
 
 

@@ -68,11 +68,15 @@ def half_squares(latent: Array, samples: int, splits: int) -> Any:
 
 
 def difference(array: Any, true: Any) -> float:
-    """The norm of the difference, relative to that of the true array; zero where that is not finite itself."""
+    """The norm of the difference, relative to that of the true array; zero where that is not finite itself.
+
+    Elements smaller than the root of epsilon count as so large: latents begin at zero, and rounding is relative to more
+    than that.
+    """
     norm = square_norm(true)
     if not math.isfinite(norm):
         return 0.0
-    relative = math.sqrt(square_norm(array - true) / max(norm, float(np.finfo(true.dtype).tiny)))
+    relative = math.sqrt(square_norm(array - true) / max(norm, math.prod(true.shape) * float(np.finfo(true.dtype).eps)))
     return math.inf if math.isnan(relative) else relative
 
 

@@ -66,12 +66,12 @@ NO_STATES = NoStates()
 
 
 def difference(array: np.ndarray, true: np.ndarray) -> float:
-    """The norm of the difference, relative to the true array; zero where that is not finite itself, or is zero and has
-    no size to compare with."""
+    """The norm of the difference, relative to the true array, whose elements count as no smaller than the root of
+    epsilon: latents begin at zero. Zero where it is not finite itself."""
     norm = float(np.linalg.norm(true))
-    if norm == 0 or not math.isfinite(norm):
+    if not math.isfinite(norm):
         return 0.0
-    relative = float(np.linalg.norm(array - true)) / norm
+    relative = float(np.linalg.norm(array - true)) / max(norm, math.sqrt(true.size * np.finfo(true.dtype).eps))
     return math.inf if math.isnan(relative) else relative
 
 

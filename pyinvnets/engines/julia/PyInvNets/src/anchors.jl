@@ -50,11 +50,12 @@ function restored(states::States, layer, arrays::Tuple)
     return (arrays[1:n]..., kept..., arrays[(2n+1):end]...)
 end
 
-# The norm of the difference, relative to the true array; zero where that is not finite itself.
+# The norm of the difference, relative to the true array, whose elements count as no smaller than the root of epsilon:
+# latents begin at zero. Zero where it is not finite itself.
 function difference(A, truth::AbstractArray{T}) where {T}
     norm = sum(x -> abs2(Float64(x)), truth)
     isfinite(norm) || return 0.0
-    relative = sqrt(sum(x -> abs2(Float64(x)), A .- truth) / max(norm, Float64(floatmin(T))))
+    relative = sqrt(sum(x -> abs2(Float64(x)), A .- truth) / max(norm, length(truth) * Float64(eps(T))))
     return isnan(relative) ? Inf : relative
 end
 

@@ -76,10 +76,10 @@ def test_each_datum_has_its_own():
     together = map_estimate(G, operator, y, 0.5, spatial=(4, 4))
     alone = [map_estimate(G, operator, y[:, i], 0.5) for i in range(3)]
     assert np.mean([each.objective[-1] for each in alone]) == pytest.approx(together.objective[-1], abs=1e-3)
-    for i, each in enumerate(alone):
-        assert_close(each.X[..., 0], together.X[..., i], 1e-2, f"datum {i}")
+    for i, each in enumerate(alone):  # In some directions the density is flat.
+        there = map_estimate(G, operator, y[:, i], 0.5, start=together.X[..., i : i + 1], iterations=1)
+        assert there.objective[0] == pytest.approx(each.objective[-1], abs=1e-3)
     again = map_estimate(G, operator, y, 0.5, start=together.X)
-    assert_close(again.X, together.X, 1e-2, "from the estimate")
     assert again.objective[0] == pytest.approx(together.objective[-1], abs=1e-4)
 
 

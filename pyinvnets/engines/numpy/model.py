@@ -11,12 +11,13 @@ from typing import Any, TypeVar
 import numpy as np
 
 from ...arrays.checks import checked
+from ...arrays.latents import difference
 from ...arrays.quiet import quietly
 from ...arrays.spec import ArraySpec
 from ..anchors import Anchors
 from ..threads import BlasThreads, blas_threads, in_turns_or_threads, num_threads
 from .batches import Cutting, shares
-from .kernels.anchors import NO_STATES, NoStates, States, checksum, difference, probe
+from .kernels.anchors import NO_STATES, NoStates, States, checksum, probe
 from .kernels.layout import inward, outward
 from .kernels.params import Gradients, Param, Store
 from .kernels.passes import Pass

@@ -7,10 +7,11 @@ every few steps, kept and put in place of the recomputed one, starts the growth 
 
 from __future__ import annotations
 
-import math
 import zlib
 
 import numpy as np
+
+from ....arrays.latents import difference
 
 
 class States:
@@ -63,16 +64,6 @@ class NoStates:
 
 
 NO_STATES = NoStates()
-
-
-def difference(array: np.ndarray, true: np.ndarray) -> float:
-    """The norm of the difference, relative to the true array, whose elements count as no smaller than the root of
-    epsilon: latents begin at zero. Zero where it is not finite itself."""
-    norm = float(np.linalg.norm(true))
-    if not math.isfinite(norm):
-        return 0.0
-    relative = float(np.linalg.norm(array - true)) / max(norm, math.sqrt(true.size * np.finfo(true.dtype).eps))
-    return math.inf if math.isnan(relative) else relative
 
 
 def checksum(arrays: list[np.ndarray]) -> int:

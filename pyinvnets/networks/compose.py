@@ -75,9 +75,7 @@ class SequentialModel(CompositeModel):
 
     def reversed(self, reverse: Callable[[Layer], Layer]) -> SequentialModel:
         parts = {name: reverse(part) for name, part in self.parts.items()}
-        model = SequentialModel(parts, not self._backwards)
-        model.anchors.value = self.anchors.value
-        return model
+        return SequentialModel(parts, not self._backwards)
 
     def forward(self, X: Array) -> tuple[Any, ...]:
         arrays, logdets = [X], []

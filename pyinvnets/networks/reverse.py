@@ -107,7 +107,13 @@ def _signature(original: Signature) -> Signature:
 
 
 def _model(network: Layer) -> Model:
-    """One that shares the network's parameters."""
+    """One that shares the network's parameters, with anchors of its own, of the same choice."""
+    model = _shared(network)
+    model.anchors.value = network.anchors
+    return model
+
+
+def _shared(network: Layer) -> Model:
     if isinstance(network.model, CompositeModel):
         return network.model.reversed(lambda part: reverse(part, copy=False))
     engine = get_engine(network.engine)

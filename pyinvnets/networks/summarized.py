@@ -34,9 +34,7 @@ class SummarizedModel(CompositeModel):
 
     def reversed(self, reverse: Callable[[Layer], Layer]) -> ReversedSummarizedModel:
         blocks = {name: part for name, part in self.parts.items() if name != "cond_net"}
-        model = ReversedSummarizedModel(reverse(self._cond_net), blocks)
-        model.anchors.value = self.anchors.value
-        return model
+        return ReversedSummarizedModel(reverse(self._cond_net), blocks)
 
     def kept_elements(self, shape: Shape) -> int:
         return self._cond_net.kept_elements(shape)

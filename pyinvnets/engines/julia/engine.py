@@ -71,9 +71,7 @@ class JuliaEngine:
         return JuliaModel(self, self.bridge.create(kind, seed, names, *values))
 
     def reversed(self, model: JuliaModel) -> JuliaModel:
-        reversed_model = JuliaModel(self, self.bridge.reversed(model.handle), model.state)
-        reversed_model.anchors.value = model.anchors.value
-        return reversed_model
+        return JuliaModel(self, self.bridge.reversed(model.handle), model.state)
 
     def call(self, function: str, *args: Any) -> Any:
         results = tuple(map(self.bridge.view, self.bridge.apply(function, *map(self._argument, args))))

@@ -146,9 +146,7 @@ class NumpyModel:
     def reversed(self) -> NumpyModel:
         """The same network, run the other way."""
         layer = self.layer.layer if isinstance(self.layer, Reversed) else Reversed(self.layer)
-        model = NumpyModel(layer, self._memory)
-        model.anchors.value = self.anchors.value
-        return model
+        return NumpyModel(layer, self._memory)
 
     @property
     def _store(self) -> Store:

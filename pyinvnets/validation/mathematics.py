@@ -43,10 +43,10 @@ def inverse_error(run: Run) -> float:
     return max(float(np.abs(got - expected).max() / np.abs(expected).max()) for got, expected in pairs)
 
 
-def log_determinant(run: Run) -> float:
-    """That of the Jacobian by central differences; the mean over samples, which do not mix."""
+def log_determinant(run: Run, h: float = 1e-5) -> float:
+    """That of the Jacobian by central differences of step `h`; the mean over samples, which do not mix."""
     changed = run.inputs[:1] if run.conditional else run.inputs
-    h, columns = 1e-5, []
+    columns = []
     for x in changed:
         for index in np.ndindex(x.shape):
             ends = []

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 import pyinvnets as inv
+from pyinvnets.validation import mathematics
 from pyinvnets.validation.cases import SHARED, Case, ReversedCase, Run
 
 DRAWS = 3
@@ -230,23 +231,8 @@ KINDS: dict[str, Callable[[Drawn], Case]] = {
 # Checks
 
 
-def jacobian_columns(run: Run, changed: list[np.ndarray], h: float = 1e-6) -> np.ndarray:
-    columns = []
-    for x in changed:
-        for index in np.ndindex(x.shape):
-            ends = []
-            for sign in (h, -h):
-                moved = [a.copy(order="F") for a in run.inputs]
-                next(m for m, a in zip(moved, run.inputs, strict=True) if a is x)[index] += sign
-                ends.append(np.concatenate([z.ravel() for z in run.forward(moved)[0][: len(changed)]]))
-            columns.append((ends[0] - ends[1]) / (2 * h))
-    return np.array(columns)
-
-
 def log_determinant(run: Run) -> str | None:
-    changed = run.inputs[:1] if run.conditional else run.inputs
-    samples = next(a.shape[-1] for a in (*run.inputs, *run.outputs) if a.ndim > 1)
-    expected = np.linalg.slogdet(jacobian_columns(run, changed))[1] / samples
+    expected = mathematics.log_determinant(run, h=1e-6)
     right = abs(run.lgdet - expected) < 1e-5 * max(1.0, abs(expected))
     return None if right else f"log-determinant {run.lgdet}, by differences {expected}"
 

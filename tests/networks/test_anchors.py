@@ -176,3 +176,23 @@ def test_flow_modules(engine):
     with torch.no_grad():
         flow(x)
     assert network.model.kept is None
+
+
+def test_nothing_changes_without_drift(engine):
+    """An additive network on whole numbers is inverted exactly."""
+    rng = np.random.default_rng(1)
+    G = inv.NetworkHyperbolic(4, ((0, 4),) * 6, engine=engine, seed=1)
+    for p in inv.get_params(G):
+        p.data = rng.integers(-1, 2, p.shape).astype(np.float32)
+    arrays = [np.asfortranarray(rng.integers(-2, 3, (4, 4, 4, 2)).astype(np.float32)) for _ in range(2)]
+    results = []
+    for anchors in (None, 1, "auto"):
+        G.anchors = anchors
+        latents = G.forward(*arrays)[:2]
+        inv.clear_grad(G)
+        results.append([*G.backward(*latents, *latents), *(p.grad.copy() for p in inv.get_params(G))])
+        assert G.drift == 0
+    np.testing.assert_array_equal(results[0][2], arrays[0])
+    for one, *others in zip(*results, strict=True):
+        for other in others:
+            np.testing.assert_array_equal(other, one)

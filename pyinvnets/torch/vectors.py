@@ -176,8 +176,9 @@ class VectorModule(nn.Module):
             given.append(self._images(self._condition(condition).repeat(n, 1)))
         rows = self.network.inverse(*given).flatten(1)[:, : self.flow.n_features].double()
         rows = rows.view(*shape, *(() if condition is None else (turns,)), -1)
-        if self._standardisation is not None and condition is not None:
-            rows = self._standardisation.original(rows, condition.double())
+        standardisation = self._standardisation
+        if standardisation is not None and condition is not None:
+            rows = standardisation.original(rows, condition.double())
         return self._bounds.bounded(rows, self._dtype)
 
     # Tensors and images of one pixel
@@ -198,9 +199,10 @@ class VectorModule(nn.Module):
 
     def _condition(self, condition: Tensor | None) -> Tensor | None:
         """As the network has it."""
-        if condition is None or self._standardisation is None:
+        standardisation = self._standardisation
+        if condition is None or standardisation is None:
             return condition
-        return self._standardisation.condition(condition.double()).to(condition.dtype)
+        return standardisation.condition(condition.double()).to(condition.dtype)
 
     def _images(self, rows: Tensor) -> Tensor:
         return rows.reshape(*rows.shape, *(1,) * self.flow.network.signature.data.ndims)

@@ -317,7 +317,7 @@ function backward(ΔX4::Array{T,N}, X::Array{T,N}, RB::ResidualBlock; set_grad::
     end
     ΔX = zero(X)
     gradients = raw_gradients((Planes(ΔX),), (Planes(X),), RB, X) do Y3, Δ3, group
-        of_samples(Δ3, group) .= activation_gradient(RB, ΔX4[ntuple(_ -> :, N - 1)..., group], Y3[ntuple(_ -> :, N - 1)..., group])
+        of_samples(Δ3, group) .= activation_gradient(RB, of_samples(ΔX4, group), of_samples(Y3, group))
     end
     set_grad || return ΔX, [Parameter(g) for g in gradients]
     set_gradients!(RB, gradients)

@@ -293,12 +293,7 @@ function backward(
         arguments = Tuple{ntuple(_ -> AbstractArray{T,N}, 4)...,CouplingLayerBasic}
         return invoke(backward, arguments, ΔY1, ΔY2, Y1, Y2, layer; set_grad)
     end
-    ΔX1, ΔX2, X2 = copy(ΔY1), copy(ΔY2), copy(Y2)
-    gradients = raw_gradients((Planes(ΔX1),), (Planes(Y1),), layer.RB, Y1) do raw, Δraw, group
-        couple_backward!(c, samples(ΔX2), samples(X2), samples(raw), samples(Δraw), group)
-    end
-    set_gradients!(layer.RB, gradients)
-    return ΔX1, ΔX2, Y1, X2
+    return basic_gradient(couple_backward!, c, ΔY1, ΔY2, Y1, Y2, layer)
 end
 
 function backward_inv(
@@ -309,10 +304,15 @@ function backward_inv(
         arguments = Tuple{ntuple(_ -> AbstractArray{T,N}, 4)...,CouplingLayerBasic}
         return invoke(backward_inv, arguments, ΔX1, ΔX2, X1, X2, layer; set_grad)
     end
-    ΔY1, ΔY2, Y2 = copy(ΔX1), copy(ΔX2), copy(X2)
-    gradients = raw_gradients((Planes(ΔY1),), (Planes(X1),), layer.RB, X1) do raw, Δraw, group
-        uncouple_backward!(c, samples(ΔY2), samples(Y2), samples(raw), samples(Δraw), group)
+    return basic_gradient(uncouple_backward!, c, ΔX1, ΔX2, X1, X2, layer)
+end
+
+# `pull_back!` is that of either direction.
+function basic_gradient(pull_back!::F, c, Δ1, Δ2, lane1, lane2, layer) where {F}
+    Δseen, Δcoupled, coupled = copy(Δ1), copy(Δ2), copy(lane2)
+    gradients = raw_gradients((Planes(Δseen),), (Planes(lane1),), layer.RB, lane1) do raw, Δraw, group
+        pull_back!(c, samples(Δcoupled), samples(coupled), samples(raw), samples(Δraw), group)
     end
     set_gradients!(layer.RB, gradients)
-    return ΔY1, ΔY2, X1, Y2
+    return Δseen, Δcoupled, lane1, coupled
 end

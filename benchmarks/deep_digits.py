@@ -52,11 +52,14 @@ def draw(curves, path):
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
-    figure, ax = plt.subplots(figsize=(5.5, 3.4), layout="constrained")
+    figure, (whole, trained) = plt.subplots(1, 2, figsize=(9, 3.4), layout="constrained")
     for (name, values), color in zip(curves.items(), ("tab:red", "tab:orange", "tab:blue"), strict=True):
-        ax.plot(range(1, len(values) + 1), values, color=color, label=name)
-    ax.set(xlabel="update", ylabel="bits per dimension", yscale="log")
-    ax.legend()
+        whole.plot(range(1, len(values) + 1), values, color=color, label=name)
+    trained.plot(range(1, len(values) + 1), values, color=color, label=name)
+    whole.set(xlabel="update", ylabel="bits per dimension", yscale="log")
+    trained.set(xlabel="update", ylim=(2.5, 6))
+    whole.legend(loc="center")
+    trained.legend()
     figure.savefig(path, dpi=90)
 
 

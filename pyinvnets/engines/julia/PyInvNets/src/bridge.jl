@@ -6,11 +6,14 @@ struct Handle
     names::Vector{String}
     shapes::Vector{Dims}
     params::Vector{Parameter}
+    adding::Vector{Int}  # Those of `Conv1x1`, to whose gradients `backward` adds.
 end
 
 function Handle(net)
     named = named_params(net)
-    return Handle(net, [n.name for n in named], [n.shape for n in named], Parameter[n.parameter for n in named])
+    names = [n.name for n in named]
+    adding = findall(name -> occursin(r"(^|\.)(v1|v2|v3)$", name), names)
+    return Handle(net, names, [n.shape for n in named], Parameter[n.parameter for n in named], adding)
 end
 
 # Each parameter's name and shape, a line each.

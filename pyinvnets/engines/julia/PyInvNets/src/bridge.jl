@@ -106,6 +106,15 @@ threads() = Threads.nthreads()
 safe_enter_address() = Int(cglobal(:jl_gc_safe_enter))
 safe_leave_address() = Int(cglobal(:jl_gc_safe_leave))
 
+# Ends an array that Python saw, for Julia to compile now how that is done. In a forked child, whose end ends all of
+# them, it cannot: it writes what it compiles to its parent's memory.
+function end_an_array()
+    array = PythonCall.Py([0.0])
+    PythonCall.pydel!(PythonCall.pybuiltins.memoryview(array))
+    PythonCall.pydel!(array)
+    return nothing
+end
+
 propagate(net, mode, arguments...) = InvertibleNetworks._predefined_mode(net, mode, arguments...)
 
 # Upstream gives `Conv1x1` its backward as the inverse of a pair, and a second result in `inverse`.

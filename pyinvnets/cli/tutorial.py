@@ -170,7 +170,7 @@ def write_figures(
     plotting.latent_samples(Z_test, ax=fig.subplots())
     write("latent", fig)
     fig = figure((4, 9))
-    plotting.latent_to_data(Z_test, X_test, ax=fig.subplots()).set(xlim=(-3.2, 3.2), ylim=(-3.5, 30))
+    plotting.latent_to_data(Z_test, X_test, ax=fig.subplots())
     write("latent_to_data", fig)
     fig = figure()
     plotting.generated_samples(X_train, X_test, ax=fig.subplots()).set(**banana)

@@ -98,7 +98,7 @@ def test_a_warm_start_needs_fewer_updates(engine):
     G, problem = amortised(engine)
     before = G.state_dict()
     C = np.asfortranarray(problem.y.astype(np.float32).reshape(1, 3, 1, 1).T)
-    options = {"prior": standard, "epochs": 1, "updates_per_epoch": 50, "learning_rate": 3e-3}
+    options = {"prior": standard, "epochs": 1, "updates_per_epoch": 20, "learning_rate": 1e-3}
     data = problem.A, problem.y, problem.noise
     warm = Posterior(*data, flow=G, condition=C, **options)
     cold = Posterior(*data, flow=small(engine), spatial=(1, 1), **options)
@@ -119,7 +119,7 @@ def test_a_corrected_posterior(engine):
     G, problem = amortised(engine)
     other, C = shifted(problem)
     before, exact = G.state_dict(), other.sample(1000, seed=2)
-    updates = 1000
+    updates = 2000
     found = correct(
         G,
         C,

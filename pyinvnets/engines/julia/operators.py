@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .runtime import start
+if TYPE_CHECKING:
+    from .engine import JuliaEngine
 
 
 def is_julias(value: Any) -> bool:
@@ -17,9 +18,8 @@ def is_julias(value: Any) -> bool:
     return juliacall is not None and isinstance(value, juliacall.AnyValue)
 
 
-def products(A: Any) -> tuple[Callable[[np.ndarray], np.ndarray], ...]:
+def products(engine: JuliaEngine, A: Any) -> tuple[Callable[[np.ndarray], np.ndarray], ...]:
     """Products with A and with its adjoint, of matrices with a column for each sample, in float32 or float64."""
-    engine = start()
 
     def times(operator: Any) -> Callable[[np.ndarray], np.ndarray]:
         def product(X: np.ndarray) -> np.ndarray:

@@ -15,7 +15,7 @@ import numpy as np
 
 from .arrays.scalars import as_python, is_real
 from .networks.base import arguments as check
-from .networks.base.parameters import named_params
+from .networks.base.initialisation import take_condition_as_given
 from .training.schedules import CosineDecay
 from .vectors import VectorFlow
 from .vectors.bounds import Bounds
@@ -97,9 +97,7 @@ class _FlowEstimator(BaseEstimator):
         flow.network.astype(X.dtype)
         if n_cond:
             # A standardised condition needs no ActNorm, and a feature that never varies would have none.
-            parameters = named_params(flow.network)
-            parameters["AN_C.s"].data = np.ones(n_cond, X.dtype)
-            parameters["AN_C.b"].data = np.zeros(n_cond, X.dtype)
+            take_condition_as_given(flow.network)
         if X.shape[1] > 1:
             # ActNorm is set from all of the data: a small batch may not vary in every feature.
             flow.forward(X, condition)

@@ -261,7 +261,7 @@ CASES = {
     ),
     "SummarizedNet, condition of another size": Case(
         lambda **kw: inv.SummarizedNet(
-            inv.NetworkConditionalSpline(2, 3, 4, 1, 1, **kw),
+            inv.NetworkConditionalGlow(2, 3, 4, 1, 1, **kw),
             [
                 inv.ResidualBlock(1, 4, ndims=1, **kw),
                 inv.EmbeddingBlock(1, 4, 2, size_in=(5,), size_out=(4, 2), **kw),

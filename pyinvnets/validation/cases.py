@@ -114,7 +114,7 @@ CASES = {
     ),
     "UNet": Case(lambda **kw: inv.UNet(2, 3, 3, **kw), ((8, 4, 2, 2),), invertible=False, logdet=False),
     "UNet, 3-D": Case(
-        lambda **kw: inv.UNet(1, 2, 2, depth=1, ndims=3, **kw), ((2, 4, 2, 1, 2),), invertible=False, logdet=False
+        lambda **kw: inv.UNet(1, 4, 2, depth=1, ndims=3, **kw), ((2, 4, 2, 1, 2),), invertible=False, logdet=False
     ),
     "ConditionalResidualBlock": Case(
         lambda **kw: inv.ConditionalResidualBlock(4, 3, 2, 3, 2, 1, 5, 2, **kw),

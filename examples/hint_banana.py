@@ -28,7 +28,7 @@ H = inv.Sequential(*layers)
 updates, batch_size = 1000, 100
 opt = inv.Adam(1e-3)
 objective = np.zeros(updates)
-for j in tqdm(range(updates)):
+for j in tqdm(range(updates), disable=None):
     X = inv.sample_banana(batch_size, seed=j)
     Z, lgdet = H.forward(X)
     objective[j] = -inv.log_likelihood(Z) - lgdet

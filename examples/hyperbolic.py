@@ -47,7 +47,7 @@ updates, batch_size = 300, 8
 G = inv.NetworkHyperbolic(1, ((-1, 16), (0, 16), (0, 16), (1, 16)), alpha=0.2, seed=1)
 opt = inv.Adam(3e-3)
 losses = []
-for _ in tqdm(range(updates)):
+for _ in tqdm(range(updates), disable=None):
     clean = squares(batch_size)
     noisy = clean + np.float32(0.5) * noise(*clean.shape)
     Y_curr, Y_new, _ = G.forward(noisy, noisy)

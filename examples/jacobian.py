@@ -58,7 +58,7 @@ N = inv.Sequential(*layers)
 X = normal(*target.shape)
 learning_rate = 0.5
 errors = []
-for _ in tqdm(range(100)):
+for _ in tqdm(range(100), disable=None):
     Y = N.forward(X)
     dY = Y - target
     errors.append(np.linalg.norm(dY) / np.linalg.norm(target))
@@ -71,11 +71,11 @@ print(f"relative error {errors[0]:.2f} at the start, {errors[-1]:.2f} after {len
 Y = N.forward(X)
 for _ in range(2):
     Y, target = inv.wavelet_unsqueeze(Y), inv.wavelet_unsqueeze(target)
-fig, axes = plt.subplots(1, 3, figsize=(12, 4), layout="constrained")
-for ax, image, title in zip(axes, (target, Y), ("photograph", "network of noise"), strict=False):
+fig, axes = plt.subplots(1, 3, figsize=(12, 4), width_ratios=(1, 1, 1.1), layout="constrained")
+for ax, image, title in zip(axes, (target, Y), ("Photograph", "Network of noise"), strict=False):
     ax.imshow(image[:, :, 0, 0].T, cmap="gray", vmin=-2, vmax=2)
     ax.set(xticks=[], yticks=[], title=title)
 axes[2].plot(errors)
-axes[2].set(xlabel="step", ylabel="relative error", ylim=(0, None))
+axes[2].set(xlabel="Step", ylabel="Relative error", title="Training", ylim=(0, None))
 fig.savefig("jacobian.png")
 print("jacobian.png shows the photograph, what the network makes of noise, and the error")

@@ -63,17 +63,18 @@ print(f"log-evidence {found.log_evidence(seed=3):.3f}, exactly {log_evidence:.3f
 
 fig, axes = plt.subplots(1, 2, figsize=(10, 4.5), layout="constrained")
 X_prior = inv.sample_banana(500, seed=4)
-axes[0].scatter(*X_prior[0, 0], s=6, alpha=0.5, color="tab:gray", label="prior")
+axes[0].scatter(*X_prior[0, 0], s=12, alpha=0.5, color="tab:gray", linewidths=0, label="prior")
 axes[0].set(xlim=(-3, 3), ylim=(0, 25))
 density = np.exp(log_joint - log_evidence).reshape(401, 401).T
 axes[1].contour(y[0] + edge, y[1] + edge, density, levels=6, colors="k", linewidths=0.8)
 axes[1].set(xlim=(y[0] - 4 * noise, y[0] + 4 * noise), ylim=(y[1] - 4 * noise, y[1] + 4 * noise))
 for ax in axes:
-    ax.scatter(*X[0, 0, :, :500], s=6, alpha=0.5, color="tab:orange", label="samples of the posterior")
+    ax.scatter(*X[0, 0, :, :500], s=12, alpha=0.5, color="tab:orange", linewidths=0, label="samples of the posterior")
     ax.plot(*y, "b*", markersize=12, label="observation")
     ax.plot(*x_true[0, 0, :, 0], "r*", markersize=12, label="true x")
     ax.set(xlabel="$x_1$", ylabel="$x_2$")
 axes[0].legend()
-axes[1].set(title="beside the exact density")
+axes[0].set(title="Posterior and prior")
+axes[1].set(title="Beside the exact density")
 fig.savefig("non_amortized_banana.png")
 print("non_amortized_banana.png shows prior, posterior and observation")

@@ -7,6 +7,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 import pyinvnets as inv
+from pyinvnets import plotting
 
 inv.use_engine("numpy")
 
@@ -52,10 +53,7 @@ for j in range(maxiter):
 Z_test = np.random.default_rng(1234).standard_normal((500, 2, 1, 1), dtype=np.float32).T
 X_test = G.inverse(Z_test)
 
-plt.scatter(X_train[0, 0, 0, :400], X_train[0, 0, 1, :400], alpha=0.4, label=r"$x \sim p_X(x)$")
-plt.scatter(X_test[0, 0, 0, :400], X_test[0, 0, 1, :400], alpha=0.4, color="orange", label=r"$x = G^{-1}(z)$")
-plt.xlim(-4, 4)
-plt.ylim(0, 30)
-plt.legend()
+_, ax = plt.subplots(layout="constrained")
+plotting.generated_samples(X_train, X_test, ax=ax).set(xlim=(-4, 4), ylim=(0, 30))
 plt.savefig("tutorial.png")
 print("tutorial.png shows generated samples over the target's")

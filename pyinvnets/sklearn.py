@@ -177,7 +177,7 @@ class FlowDensity(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixi
         patience: stop after so many epochs without a better validation objective.
         engine: `"numpy"`, `"julia"` or `"auto"`. NumPy's starts at once, also in the processes of joblib.
         random_state: of the weights, the split, the order and the noise.
-        verbose: whether to show a bar.
+        verbose: whether to show a line for each epoch, and a bar where one can be drawn.
 
     Attributes:
         flow_: the `VectorFlow`, over standardised data.

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
 from ..arrays.stored import StoredArray, take
 from ..networks.base.layer import Layer
@@ -67,7 +66,6 @@ def _train(options: argparse.Namespace, comm: Any, say: Callable[[str], None]) -
     def after_epoch(G: Layer, so_far: History) -> None:
         nonlocal history
         history = so_far
-        _say_epoch(history)
 
     try:
         history = fit(
@@ -81,7 +79,6 @@ def _train(options: argparse.Namespace, comm: Any, say: Callable[[str], None]) -
             patience=options.patience,
             noise=options.noise,
             seed=options.seed,
-            progress=sys.stderr.isatty(),
             callback=after_epoch,
             checkpoint=checkpoint,
             resume=options.resume,
@@ -271,15 +268,6 @@ def _say(text: str) -> None:
 
 def _say_nothing(text: str) -> None:
     pass
-
-
-def _say_epoch(history: History) -> None:
-    """A line on standard error, above the bar where there is one."""
-    objective = history.to_dict()["epochs"]["objective"][-1]
-    validation = history.validation[-1]
-    shown = "" if validation is None else f", validation {validation:.4f}"
-    tqdm.write(f"epoch {history.epochs}: objective {objective:.4f}{shown}", file=sys.stderr)
-    sys.stderr.flush()
 
 
 def _result(history: History, kept: list[str]) -> str:

@@ -124,12 +124,17 @@ error to name it as output, unless --overwrite is given.
 _TRAIN_EXAMPLES = """\
 examples:
   python -m pyinvnets train banana.npy --epochs 3 --seed 1
-  python -m pyinvnets train banana.npy --network "NetworkGlow(2, 16, 1, 10)" --epochs 3 --output banana.safetensors
-  python -m pyinvnets train images.npy --network "NetworkGlow(1, 16, 2, 4, split_scales=True)" --epochs 2 \\
+  python -m pyinvnets train banana.npy --network "NetworkGlow(2, 16, 1, 10)" --epochs 3 \\
+      --output banana.safetensors
+  python -m pyinvnets train images.npy \\
+      --network "NetworkGlow(1, 16, 2, 4, split_scales=True)" --epochs 2 \\
       --noise 0.02 --output images.safetensors
-  python -m pyinvnets train x.npy --condition y.npy --epochs 3 --patience 2 --output conditional.safetensors
-  python -m pyinvnets train banana.npy --epochs 2 --seed 1 --checkpoint run.ckpt --output run.safetensors
-  python -m pyinvnets train banana.npy --epochs 4 --seed 1 --resume run.ckpt --output run.safetensors --overwrite
+  python -m pyinvnets train x.npy --condition y.npy --epochs 3 --patience 2 \\
+      --output conditional.safetensors
+  python -m pyinvnets train banana.npy --epochs 2 --seed 1 --checkpoint run.ckpt \\
+      --output run.safetensors
+  python -m pyinvnets train banana.npy --epochs 4 --seed 1 --resume run.ckpt \\
+      --output run.safetensors --overwrite
 """
 
 _SAMPLE = f"""\
@@ -142,8 +147,10 @@ in PyTorch's layout, of the size of the images that were trained on.
 _SAMPLE_EXAMPLES = """\
 examples:
   python -m pyinvnets sample banana.safetensors -n 1000 --output samples.npy
-  python -m pyinvnets sample conditional.safetensors -n 500 --condition one_y.npy --seed 1 --output posterior.npy
-  python -m pyinvnets sample banana.safetensors -n 1000 | python -m pyinvnets log-prob banana.safetensors -
+  python -m pyinvnets sample conditional.safetensors -n 500 --condition one_y.npy --seed 1 \\
+      --output posterior.npy
+  python -m pyinvnets sample banana.safetensors -n 1000 \\
+      | python -m pyinvnets log-prob banana.safetensors -
 """
 
 _LOG_PROB = f"""\
@@ -183,7 +190,7 @@ def _add_tutorial(commands: argparse._SubParsersAction) -> None:
 
 
 def _add_train(commands: argparse._SubParsersAction) -> None:
-    train = _on_files(commands, "train", "train a network on a .npy file", _TRAIN, _TRAIN_EXAMPLES)
+    train = _on_files(commands, "train", "train a network on samples in a file", _TRAIN, _TRAIN_EXAMPLES)
     add = train.add_argument
     add("data", metavar="DATA", help="the samples")
     add(
@@ -245,7 +252,9 @@ def _add_sample(commands: argparse._SubParsersAction) -> None:
 
 
 def _add_log_prob(commands: argparse._SubParsersAction) -> None:
-    log_prob = _on_files(commands, "log-prob", "print the log-density of samples", _LOG_PROB, _LOG_PROB_EXAMPLES)
+    log_prob = _on_files(
+        commands, "log-prob", "print the log-densities of samples in a file", _LOG_PROB, _LOG_PROB_EXAMPLES
+    )
     add = log_prob.add_argument
     add("weights", metavar="WEIGHTS", help="a file that train wrote")
     add("data", metavar="DATA", help="the samples")
@@ -299,7 +308,7 @@ def _add_validate(commands: argparse._SubParsersAction) -> None:
     validate.set_defaults(run=_validate)
 
 
-_ENGINE = "(default: PYINVNETS_ENGINE, else julia where it is ready, else numpy)"
+_ENGINE = "what computes (default: PYINVNETS_ENGINE, else julia where it is ready, else numpy)"
 
 
 def _on_files(

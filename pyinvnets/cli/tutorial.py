@@ -7,11 +7,11 @@ each update; without that the gradients of `Conv1x1` pile up over the whole run.
 from __future__ import annotations
 
 import csv
+import sys
 import time
 from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
 
 from .. import functions
 from ..networks.base.parameters import clear_grad
@@ -21,6 +21,7 @@ from ..training.batches import Batch
 from ..training.gradients import NotFinite
 from ..training.losses import MaximumLikelihood
 from ..training.optimisers import Adam
+from ..training.progress import Progress
 from ..training.ranks import Alone, ranks_of
 from . import places
 from .processes import world
@@ -113,19 +114,22 @@ def train(
 
     ranks.open(objective, G)
     ranks.initialise(objective, G, own(0))
-    # In a log file a bar is noise.
-    for j in tqdm(range(iterations), unit="update", mininterval=0.5, disable=None if ranks.speaks else True):
-        try:
-            gradients = ranks.gradients(objective, G, own((j % n_batches) * batch_size))
-        except NotFinite as error:
-            raise RuntimeError(f"the objective of update {j + 1} is {error}; give a smaller --learning-rate") from None
-        gradients.apply(opt)
-        l2[j], lgdet[j] = (gradients.evaluation.terms[name] for name in objective.terms)
-        if ranks.speaks and (j + 1) % 50 == 0:
-            tqdm.write(
-                f"Iteration={j + 1}/{iterations}; f l2 = {l2[j]:.4f}; f lgdet = {lgdet[j]:.4f}; "
-                f"f nll objective = {l2[j] - lgdet[j]:.4f}"
-            )
+    with Progress(iterations, shown=ranks.speaks) as progress:
+        for j in range(iterations):
+            try:
+                gradients = ranks.gradients(objective, G, own((j % n_batches) * batch_size))
+            except NotFinite as error:
+                advice = "give a smaller --learning-rate"
+                raise RuntimeError(f"the objective of update {j + 1} is {error}; {advice}") from None
+            gradients.apply(opt)
+            l2[j], lgdet[j] = (gradients.evaluation.terms[name] for name in objective.terms)
+            progress.update(l2[j] - lgdet[j])
+            if ranks.speaks and (j + 1) % 50 == 0:
+                progress.line(
+                    f"Iteration={j + 1}/{iterations}; f l2 = {l2[j]:.4f}; f lgdet = {lgdet[j]:.4f}; "
+                    f"f nll objective = {l2[j] - lgdet[j]:.4f}",
+                    sys.stdout,
+                )
     clear_grad(G)
     return l2, lgdet
 
@@ -166,7 +170,7 @@ def write_figures(
     plotting.latent_samples(Z_test, ax=fig.subplots())
     write("latent", fig)
     fig = figure((4, 9))
-    plotting.latent_to_data(Z_test, X_test, ax=fig.subplots()).set(xlim=(-3.2, 3.2), ylim=(-3.5, 30))
+    plotting.latent_to_data(Z_test, X_test, ax=fig.subplots())
     write("latent_to_data", fig)
     fig = figure()
     plotting.generated_samples(X_train, X_test, ax=fig.subplots()).set(**banana)

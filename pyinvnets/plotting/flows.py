@@ -184,5 +184,5 @@ def _points(X: np.ndarray) -> np.ndarray:
 
 def _labelled(ax: Axes, letter: str, title: str) -> Axes:
     ax.set(xlabel=f"${letter}_1$", ylabel=f"${letter}_2$", title=title)
-    ax.legend(loc="upper center")
+    ax.legend()
     return ax

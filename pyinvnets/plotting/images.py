@@ -90,14 +90,13 @@ def posterior_images(
     if axes is None:
         import matplotlib.pyplot as plt
 
-        axes = plt.subplots(1, len(shown), figsize=(1.8 * len(shown), 2.2), layout="constrained")[1]
+        axes = plt.subplots(1, len(shown), figsize=(1.8 * len(shown), 2.4), layout="compressed")[1]
     for ax, (title, picture) in zip(axes, shown, strict=True):
         if picture is deviation:
-            _show(ax, picture, (0, float(deviation.max())), "viridis")
-            ax.figure.colorbar(ax.images[0], ax=ax, location="bottom", shrink=0.8)
+            _scale(_show(ax, picture, (0, float(deviation.max())), "viridis"))
         else:
             _show(ax, picture, _range(picture) if title == "Observation" else limits)
-        ax.set_title(title)
+        ax.set_title(title, fontsize="medium")
     return list(axes)
 
 
@@ -139,11 +138,10 @@ def image_maps(maps: Maps, *, image: int = 0, axes: Sequence[Axes] | None = None
         import matplotlib.pyplot as plt
 
         count = len(shown) + 1
-        axes = plt.subplots(1, count, figsize=(1.8 * count, 2.8), layout="constrained")[1]
-    _show(axes[0], mean, _range(mean)).set_title("Mean")
+        axes = plt.subplots(1, count, figsize=(1.8 * count, 2.5), layout="compressed")[1]
+    _show(axes[0], mean, _range(mean)).set_title("Mean", fontsize="medium")
     for ax, (title, picture, high) in zip(axes[1:], shown, strict=True):
-        _show(ax, picture[..., None], (0, high), "viridis").set_title(title)
-        ax.figure.colorbar(ax.images[0], ax=ax, location="bottom", shrink=0.8)
+        _scale(_show(ax, picture[..., None], (0, high), "viridis")).set_title(title, fontsize="medium")
     return list(axes)
 
 
@@ -196,4 +194,10 @@ def _show(ax: Axes, picture: np.ndarray, limits: tuple[float, float], colours: s
         colour = np.clip((picture - low) / (high - low or 1), 0, 1)
         ax.imshow(np.where(gaps, 1, colour), interpolation="nearest")
     ax.set_axis_off()
+    return ax
+
+
+def _scale(ax: Axes) -> Axes:
+    """The colours' values below an image, which keeps its size and its place beside others."""
+    ax.figure.colorbar(ax.images[0], cax=ax.inset_axes((0.1, -0.1, 0.8, 0.05)), orientation="horizontal")
     return ax

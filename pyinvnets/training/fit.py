@@ -86,7 +86,8 @@ def fit(
         clip_norm: the largest norm of the gradient of all parameters together; a larger one is scaled down.
         noise: standard deviation of the Gaussian noise that is added to X in each batch, but not in validation.
         seed: of the split, the order of the samples and the noise.
-        progress: whether to show a bar on standard error.
+        progress: whether to write a line for each epoch to standard error, with the mean objective of its updates, and
+            on a terminal or in a notebook a bar below.
         callback: called with the network and the history after each epoch; training ends where it returns True.
         checkpoint: a file to write after each epoch with all that `resume` needs.
         resume: a file that `checkpoint` wrote. With the same arguments training goes on as if it had never stopped;

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
 from .._warnings import warn
 from ..arrays.cuda_interface import to_numpy
@@ -25,6 +24,7 @@ from .history import History
 from .interrupts import Interrupts
 from .losses import Objective
 from .optimisers import Optimiser
+from .progress import Progress
 from .ranks import Alone
 
 # Training
@@ -65,10 +65,6 @@ KEPT = "the network has the last weights that gave a finite objective, or the be
 
 NOISE = 1.0
 """Where a recomputed state is off by as much as its size, the gradients are noise."""
-
-
-_BAR = "{percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt}{postfix} [{elapsed}<{remaining}, {rate_fmt}]"
-"""As tqdm's own, but with the objective further left: what is too long for a narrow terminal is cut at the right."""
 
 
 class _Weights:
@@ -191,30 +187,27 @@ class _Training:
 
     def _epochs(self, course: _Course, interrupts: Interrupts) -> None:
         count = len(self.batches) if isinstance(self.batches, Sized) else None
-        with tqdm(
-            total=count and course.epochs * count,
-            initial=self.history.updates,
-            unit="update",
-            mininterval=0.5,
-            disable=not (course.progress and self.ranks.speaks),
-            bar_format=_BAR if count else None,
-        ) as bar:
+        total = None if count is None else course.epochs * count
+        shown = course.progress and self.ranks.speaks
+        with Progress(total, made=self.history.updates, shown=shown) as progress:
             while self.history.epochs < course.epochs:
                 if course.patience is not None and self.waited >= course.patience:
                     raise _Stop(f"no smaller validation objective in {self.waited} epoch(s)")
-                self._epoch(course, interrupts, bar)
+                self._epoch(course, interrupts, progress)
 
-    def _epoch(self, course: _Course, interrupts: Interrupts, bar: tqdm) -> None:
+    def _epoch(self, course: _Course, interrupts: Interrupts, progress: Progress) -> None:
         start = time.perf_counter()
         for batch in self._read():
             interrupts.held(self._update, batch)
-            if course.progress:
-                bar.set_postfix(self._shown(), refresh=False)
-                bar.update()
+            progress.update(self.history.objective[-1])
         validation = self._validate(batch, interrupts)
         interrupts.held(self._end_epoch, course, validation, start)
-        if course.callback is not None and self.ranks.speaks and _is_true(course.callback(self.G, self.history)):
-            raise _Stop("the callback ended it")
+        progress.epoch(self.history)
+        if course.callback is not None and self.ranks.speaks:
+            with progress.aside():
+                answer = course.callback(self.G, self.history)
+            if _is_true(answer):
+                raise _Stop("the callback ended it")
 
     def _read(self) -> Iterator[Portion]:
         """The batches of an epoch. Of data that nobody has read before some may be unusable."""
@@ -225,11 +218,6 @@ class _Training:
                 raise
             number = self.history.updates + 1
             raise _Diverged(f"update {number} cannot be made, {str(error).removeprefix('fit: ')}; {KEPT}") from error
-
-    def _shown(self) -> dict[str, str]:
-        validation = self.history.validation[-1:] or [None]
-        shown = {"objective": f"{self.history.objective[-1]:.4f}"}
-        return shown if validation[0] is None else shown | {"validation": f"{validation[0]:.4f}"}
 
     # Updates
 

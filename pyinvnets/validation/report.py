@@ -194,7 +194,7 @@ def numpy_rows(only: str | None) -> list[Row]:
 
 
 def _progress(items: list) -> Iterable:
-    return tqdm(items, unit="case", file=sys.stderr, mininterval=0.5, disable=None)  # in a log file a bar is noise
+    return tqdm(items, unit="case", file=sys.stderr, mininterval=0.5, leave=False, disable=None)
 
 
 _NAME = 36

@@ -454,12 +454,15 @@ class TestTerminal:
         """With a bar below; however narrow the terminal is, objectives are readable."""
         status, shown = on_terminal(columns, "train", "banana.npy", "--network", GLOW, "--epochs", "3", "--output", "w")
         assert status == 0, shown
-        lines = [line.split("\r")[-1] for line in shown.replace("\r\n", "\n").splitlines()]
+        lines = [line.split("\r")[-1] for line in shown.replace("\r\n", "\n").split("\n")]
+        text = " ".join(line.strip() for line in lines)
         for epoch in (1, 2, 3):
-            assert [line for line in lines if re.match(rf"epoch {epoch}: objective -?\d+\.\d{{4}}, validation", line)]
+            assert re.search(rf"epoch {epoch}: objective -?\d+\.\d{{4}}, validation -?\d+\.\d{{4}} ", text)
+        assert not any("%|" in line for line in lines)  # no bar is left
         bars = [part for part in re.split(r"[\r\n]", shown) if "%|" in part]
-        assert any(re.search(r"objective=-?\d+\.\d", bar) for bar in bars)
+        assert any(re.match(r"objective -?\d+\.\d{4} +\d+%\|", bar) for bar in bars)
         assert max(map(len, bars)) <= columns
+        assert all(re.search(r"\| (\?|\d\d:\d\d)$" if columns == 40 else r"update/s\]$", bar) for bar in bars)
 
     def test_no_bars_in_a_file(self):
         done = process("tutorial", "--engine", "numpy", "--iterations", "100", "--output", "out")
@@ -501,6 +504,7 @@ class TestHelp:
         with pytest.raises(SystemExit):
             run(f"{command} --help")
         help_text = capsys.readouterr().out
+        assert max(map(len, help_text.splitlines())) <= 100
         description = help_text.split("\n\n")[1]
         assert description[0].isupper() and len(description) > 40
         assert "default: None" not in help_text

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import io
 import json
 import random
 import signal
@@ -453,10 +454,36 @@ def test_the_callback_sees_each_epoch_and_its_error_comes_out():
     assert seen == [(G, 1, 1), (G, 2, 2)]
 
 
-def test_progress_is_on_standard_error(capsys):
-    fit(glow(), gaussian(), epochs=2, progress=True)
+def means(history):
+    return history.to_dict()["epochs"]["objective"]
+
+
+def test_progress_is_a_line_for_each_epoch_on_standard_error(capsys, tmp_path):
+    path = tmp_path / "c"
+    history = fit(glow(), gaussian(), epochs=2, progress=True, checkpoint=path)
     out, err = capsys.readouterr()
-    assert out == "" and "18/18" in err and "objective" in err
+    lines = [
+        f"epoch {i + 1}: objective {means(history)[i]:.4f}, validation {history.validation[i]:.4f}\n" for i in (0, 1)
+    ]
+    assert out == "" and err == "".join(lines)
+    history = fit(glow(), gaussian(), epochs=3, progress=True, resume=path)
+    assert capsys.readouterr().err.startswith(f"epoch 3: objective {means(history)[2]:.4f}, validation")
+    fit(glow(), gaussian(), epochs=2, progress=False)
+    assert capsys.readouterr() == ("", "")
+
+
+def test_progress_in_a_notebook_has_a_bar(monkeypatch):
+    """Which gives way to what a callback prints, and of which nothing is left."""
+
+    class OutStream(io.StringIO):
+        __module__ = "ipykernel.iostream"
+
+    shown = OutStream()
+    monkeypatch.setattr(sys, "stderr", shown)
+    fit(glow(), gaussian(), epochs=2, progress=True, callback=lambda G, history: print("called", file=sys.stderr))
+    lines = [line.split("\r")[-1] for line in shown.getvalue().split("\n")]
+    assert "0%|" in shown.getvalue()
+    assert [line.split(":")[0].strip() for line in lines] == ["epoch 1", "called", "epoch 2", "called", ""]
 
 
 def test_clipping(engine):

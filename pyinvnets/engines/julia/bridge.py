@@ -41,6 +41,7 @@ class Bridge:
         self.lock: Any = threading.RLock()
         self._enter_safe = _function(module.safe_enter_address(), ctypes.c_int8)
         self._leave_safe = _function(module.safe_leave_address(), None, ctypes.c_int8)
+        module.end_an_array()
         os.register_at_fork(after_in_child=self._close)
 
     def rest(self) -> None:

@@ -169,10 +169,9 @@ function backward_from_of(handle, arrays, all_kept)
     return (values..., found, states.steps, drift)
 end
 
-# The gradients that `backward` adds to: those of `Conv1x1`. To put them back before another try.
+# The gradients that `backward` adds to, to put them back before another try.
 
-adding(handle) = [i for (i, name) in enumerate(handle.names) if occursin(r"(^|\.)(v1|v2|v3)$", name)]
-added(handle) = [(i, copied_or_nothing(handle.params[i].grad)) for i in adding(handle)]
+added(handle) = [(i, copied_or_nothing(handle.params[i].grad)) for i in handle.adding]
 copied_or_nothing(A) = isnothing(A) ? nothing : copy(A)
 
 function take_back!(handle, gradients)

@@ -277,10 +277,11 @@ function raw_output(sources, B::Block{T}, X::Array{T,N}, channels, batch, before
 end
 
 # `between(output, Δoutput, group)` sets the gradient of a group's output, before the last activation. The sources'
-# gradients are added to `targets`; returns the parameters'.
+# gradients are added to `targets`; returns the parameters', and the output.
 function raw_gradients(between::F, targets, sources, RB::ResidualBlock, X::Array{T,N}; before=nothing_to_do, after=nothing_to_do) where {F,T,N}
     B = Block{T}(spatial(X), RB)
-    return gradients_of(RB, B, raw_gradients(between, targets, sources, B, X, channels_out(RB), before, after))
+    sum, output = raw_gradients(between, targets, sources, B, X, channels_out(RB), before, after)
+    return gradients_of(RB, B, sum), output
 end
 
 function raw_gradients(between::F, targets, sources, B::Block{T}, X::Array{T,N}, channels, before::G, after::H) where {F,G,H,T,N}
@@ -296,7 +297,7 @@ function raw_gradients(between::F, targets, sources, B::Block{T}, X::Array{T,N},
         block_backward!(targets, from, sources, B, scratch, sums[part], group)
         after(scratch, part, group)
     end
-    return reduce(add!, sums)
+    return reduce(add!, sums), output
 end
 
 # The block by itself
@@ -315,11 +316,27 @@ function backward(ΔX4::Array{T,N}, X::Array{T,N}, RB::ResidualBlock; set_grad::
     if !FAST[]
         return invoke(backward, Tuple{AbstractArray{T,N},AbstractArray{T,N},ResidualBlock}, ΔX4, X, RB; set_grad)
     end
-    ΔX = zero(X)
-    gradients = raw_gradients((Planes(ΔX),), (Planes(X),), RB, X) do Y3, Δ3, group
-        of_samples(Δ3, group) .= activation_gradient(RB, of_samples(ΔX4, group), of_samples(Y3, group))
-    end
+    ΔX, gradients, _ = block_gradients(ΔX4, X, RB)
     set_grad || return ΔX, [Parameter(g) for g in gradients]
     set_gradients!(RB, gradients)
     return ΔX
+end
+
+# The input's gradient, the parameters', and the output before its last activation.
+function block_gradients(ΔX4, X, RB)
+    ΔX = zero(X)
+    gradients, output = raw_gradients((Planes(ΔX),), (Planes(X),), RB, X) do Y3, Δ3, group
+        of_samples(Δ3, group) .= activation_gradient(RB, of_samples(ΔX4, group), of_samples(Y3, group))
+    end
+    return ΔX, gradients, output
+end
+
+# What a block gives, and the gradient of its input; sets those of its parameters.
+forward_and_backward(ΔY, X, block) = forward(X, block), backward(ΔY, X, block)
+
+function forward_and_backward(ΔY::Array{T,N}, X::Array{T,N}, RB::ResidualBlock) where {T<:Float,N}
+    FAST[] || return invoke(forward_and_backward, Tuple{Any,Any,Any}, ΔY, X, RB)
+    ΔX, gradients, output = block_gradients(ΔY, X, RB)
+    set_gradients!(RB, gradients)
+    return activated(RB, output), ΔX
 end

@@ -6,11 +6,14 @@ struct Handle
     names::Vector{String}
     shapes::Vector{Dims}
     params::Vector{Parameter}
+    adding::Vector{Int}  # Those of `Conv1x1`, to whose gradients `backward` adds.
 end
 
 function Handle(net)
     named = named_params(net)
-    return Handle(net, [n.name for n in named], [n.shape for n in named], Parameter[n.parameter for n in named])
+    names = [n.name for n in named]
+    adding = findall(name -> occursin(r"(^|\.)(v1|v2|v3)$", name), names)
+    return Handle(net, names, [n.shape for n in named], Parameter[n.parameter for n in named], adding)
 end
 
 # Each parameter's name and shape, a line each.
@@ -102,6 +105,15 @@ threads() = Threads.nthreads()
 # For Python to call by themselves: a function compiled by Julia would undo at its end what they do.
 safe_enter_address() = Int(cglobal(:jl_gc_safe_enter))
 safe_leave_address() = Int(cglobal(:jl_gc_safe_leave))
+
+# Ends an array that Python saw, for Julia to compile now how that is done. In a forked child, whose end ends all of
+# them, it cannot: it writes what it compiles to its parent's memory.
+function end_an_array()
+    array = PythonCall.Py([0.0])
+    PythonCall.pydel!(PythonCall.pybuiltins.memoryview(array))
+    PythonCall.pydel!(array)
+    return nothing
+end
 
 propagate(net, mode, arguments...) = InvertibleNetworks._predefined_mode(net, mode, arguments...)
 

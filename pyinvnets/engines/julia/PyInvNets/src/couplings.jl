@@ -154,7 +154,7 @@ function coupled_backward(pull_back!::F, k, ΔY, Y::Array{T}, layer, condition..
     X, ΔX, R = copy(Y), copy(ΔY), permutedims(rotation(layer.C, Y))
     Δcondition = map(zero, condition)
     of_rotation = [zeros(T, size(R)) for _ in 1:Threads.nthreads()]
-    gradients = raw_gradients(
+    gradients, _ = raw_gradients(
         (raw, Δraw, group) -> pull_back!(samples(ΔX), samples(X), raw, Δraw, group),
         block_inputs(k, ΔX, Δcondition), block_inputs(k, X, condition), layer.RB, Y;
         after=function (scratch, part, group)
@@ -172,7 +172,7 @@ function coupled_backward_inv(pull_back!::F, k, ΔX, X::Array{T}, layer, conditi
     Y, ΔY, R = similar(X), similar(X), rotation(layer.C, X)
     Δcondition = map(zero, condition)
     of_rotation = [zeros(T, size(R)) for _ in 1:Threads.nthreads()]
-    gradients = raw_gradients(
+    gradients, _ = raw_gradients(
         (raw, Δraw, group) -> pull_back!(samples(ΔY), samples(Y), raw, Δraw, group),
         block_inputs(k, ΔY, Δcondition), block_inputs(k, Y, condition), layer.RB, X;
         before=function (scratch, part, group)
@@ -310,7 +310,7 @@ end
 # `pull_back!` is that of either direction.
 function basic_gradient(pull_back!::F, c, Δ1, Δ2, lane1, lane2, layer) where {F}
     Δseen, Δcoupled, coupled = copy(Δ1), copy(Δ2), copy(lane2)
-    gradients = raw_gradients((Planes(Δseen),), (Planes(lane1),), layer.RB, lane1) do raw, Δraw, group
+    gradients, _ = raw_gradients((Planes(Δseen),), (Planes(lane1),), layer.RB, lane1) do raw, Δraw, group
         pull_back!(c, samples(Δcoupled), samples(coupled), samples(raw), samples(Δraw), group)
     end
     set_gradients!(layer.RB, gradients)

@@ -106,8 +106,8 @@ inverse_term(Y, layer::CouplingLayerIRIM) = (inverse(Y, layer), 0)
 function backward_inv(ΔX, X, layer::CouplingLayerIRIM)
     ΔX, X = backward_inv(ΔX, X, layer.C)
     (X1, X2), (ΔX1, ΔX2) = tensor_split(X), tensor_split(ΔX)
-    change = forward(X1, layer.RB)
-    ΔY = tensor_cat(ΔX1 .+ backward(.-ΔX2, X1, layer.RB), ΔX2)
+    change, ΔX1_block = forward_and_backward(.-ΔX2, X1, layer.RB)
+    ΔY = tensor_cat(ΔX1 .+ ΔX1_block, ΔX2)
     return inverse((ΔY, tensor_cat(X1, X2 .+ change)), layer.C)
 end
 

@@ -71,7 +71,7 @@ end
 # How juliacall calls these functions, and shows their arrays to NumPy.
 for f in (adam!, apply, borrow_one, call, clear_grads!, convert_all!, create, data, describe, forward_by_sample, grad, momentum!,
     set_data!, set_grad!, forward_keeping, backward_from, has_steps, added,
-    net_of, safe_enter_address, safe_leave_address, set_fast!, set_latent_sizes!, upstream_version, value, without_gradient)
+    net_of, end_an_array, safe_enter_address, safe_leave_address, set_fast!, set_latent_sizes!, upstream_version, value, without_gradient)
     precompile(PythonCall.JlWrap.pyjlany_call, (typeof(f), PythonCall.Py, PythonCall.Py))
 end
 for T in (Float32, Float64), N in 1:5

@@ -197,7 +197,7 @@ class ReverseKL(Objective):
     def _size(self, network: Layer) -> tuple[int, ...]:
         if self.condition is None:
             return density.image_size(network, "fit", None)
-        return self.condition.shape[:-2]
+        return network.size_given(self.condition.shape[:-2])
 
     def at(self, update: int) -> ReverseKL:
         if self.annealing is None:

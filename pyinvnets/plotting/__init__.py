@@ -2,7 +2,7 @@
 figure where it is `None`, and returns it.
 
 Two-dimensional samples have Julia's shape, `(1, 1, 2, n_samples)`, or are rows, `(n_samples, 2)`, as `VectorFlow` has
-them; images are `(nx, ny, 1 or 3, n_samples)`.
+them; images are `(nx, ny, 1 or 3, n_samples)`. `TARGET`, `GENERATED` and `LATENT` are the colours of what they draw.
 """
 
 from .axes import GENERATED, LATENT, TARGET

@@ -52,6 +52,7 @@ from .networks import (
     CouplingLayerHINT,
     CouplingLayerIRIM,
     CouplingLayerSpline,
+    EmbeddingBlock,
     FluxBlock,
     HyperbolicLayer,
     Jacobian,
@@ -67,9 +68,10 @@ from .networks import (
     ResidualBlock,
     Sequential,
     SummarizedNet,
+    UNet,
     reverse,
 )
-from .networks.base.initialisation import begin_near_identity
+from .networks.base.initialisation import begin_near_identity, take_condition_as_given
 from .networks.base.parameters import Parameter, clear_grad, get_params, named_params, set_params
 from .storage.bson import load_bson
 from .storage.jld2 import load_jld2
@@ -100,6 +102,7 @@ __all__ = [
     "CouplingLayerIRIM",
     "CouplingLayerSpline",
     "DeviceArray",
+    "EmbeddingBlock",
     "ExpClampLayer",
     "ExponentialDecay",
     "FluxBlock",
@@ -132,6 +135,7 @@ __all__ = [
     "SigmoidLayer",
     "StudentT",
     "SummarizedNet",
+    "UNet",
     "VectorFlow",
     "WaveletLayer",
     "__version__",
@@ -161,6 +165,7 @@ __all__ = [
     "set_num_threads",
     "set_params",
     "squeeze",
+    "take_condition_as_given",
     "tensor_cat",
     "tensor_split",
     "unsqueeze",

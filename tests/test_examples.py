@@ -29,6 +29,9 @@ CLAIMS = {
         and all(abs(order - 2) < 0.1 for order in g["orders"].values())
     ),
     "non_amortized_banana": lambda g: g["divergence"] < 0.05,
+    "non_amortized_linear_gaussian": lambda g: (
+        g["divergence"] < 0.05 and g["mean_error"] < 0.02 and g["covariance_error"] < 0.1
+    ),
     "networks": lambda g: max(g["errors"].values()) < 1e-3 and min(g["falls"].values()) > 0.2,
     "parameters": lambda g: (
         max(g["composition_error"], g["copy_error"], g["loaded_error"]) < 1e-6

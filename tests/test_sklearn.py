@@ -65,6 +65,22 @@ def test_splines():
     assert isinstance(regressor.flow_.network, inv.NetworkConditionalSpline)
 
 
+def test_whitening():
+    """The density is that of the data as it is given, of features of which two nearly determine each other."""
+    rng = np.random.default_rng(1)
+    X = rng.standard_normal((400, 3))
+    X[:, 2] = 5 * X[:, 1] + 0.05 * X[:, 2] + 3
+    density = FlowDensity(whiten=True, epochs=5, random_state=0).fit(X)
+    exact = -1.5 * np.log(2 * np.pi) - (X[:, :2] ** 2).sum(axis=1) / 2 - np.log(0.05)
+    exact -= ((X[:, 2] - 3 - 5 * X[:, 1]) / 0.05) ** 2 / 2
+    assert density.score(X) > exact.mean() - 0.3
+    without = FlowDensity(epochs=5, random_state=0).fit(X)
+    assert density.score(X) > without.score(X) + 0.3
+    samples = density.sample(2000, random_state=1)
+    assert np.std(samples[:, 2] - 5 * samples[:, 1]) < 0.1
+    np.testing.assert_allclose(density.inverse_transform(density.transform(X)), X, atol=1e-5)
+
+
 def test_density_integrates_to_one():
     X, _ = make_moons(300, noise=0.1, random_state=0)
     density = FlowDensity(**SMALL, epochs=20, random_state=0).fit(X)

@@ -164,6 +164,21 @@ DIAGRAMS = {
         "X > Convolution W1, b1 > relu > Convolution W2, b2 > sum > its relu > Transposed W3 > gate, or relu with fan"
         " > Y; relu > skip > sum",
     ),
+    "EmbeddingBlock": chain("X", "its elements as channels", "ResidualBlock", "channels as elements", "Y"),
+    "UNet": Diagram(
+        {
+            "X": (0, 0),
+            "ResidualBlock, down": (0, 1),
+            "halved": (1, 2),
+            "smaller images, likewise": (1, 3),
+            "doubled": (1, 4),
+            "both together": (0, 5),
+            "ResidualBlock, up": (0, 6),
+            "Y": (0, 7),
+        },
+        "X > ResidualBlock, down > halved > smaller images, likewise > doubled > both together > ResidualBlock, up > Y"
+        "; ResidualBlock, down > both together",
+    ),
     "ConditionalResidualBlock": Diagram(
         {"X": (0, 0), "D": (1, 0), "Dense layer W0, b0": (1, 1), "X and D together": (0.5, 2)}
         | {"Block W1, W2, W3": (0.5, 3), "Y": (0.5, 4)},

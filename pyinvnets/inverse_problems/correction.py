@@ -62,7 +62,7 @@ def correct(
     of_images = of_flow(amortised, condition) if prior is None else of_prior(title, prior)
     log_density = total(likelihood, of_images)
     correction = copy.deepcopy(flow)
-    correction.spatial = condition.shape[:-2]
+    correction.spatial = image.shape[:-2]
     objective = ReverseKL(in_latents(log_density, amortised, condition))
     history = fit(correction, objective=objective, **options)
     return Posterior(amortised, condition, log_density, history, correction)

@@ -52,8 +52,10 @@ class GaussianLikelihood:
         self._deviation = np.broadcast_to(noise.ravel(order="F").astype(np.float64)[:, None], (len(self.y), 1))
 
     def check(self, title: str, X: np.ndarray) -> None:
-        """Raise ValueError where images like these do not fit A and y."""
+        """Raise TypeError or ValueError where images like these do not fit A and y."""
         data = self.operator(X)
+        if data.dtype.kind == "c":
+            raise TypeError(f"{title}: A must give real data, got {data.dtype}")
         if data.shape != (len(self.y), X.shape[-1]):
             raise ValueError(
                 f"{title}: y must have {len(data)} numbers for an image of shape {X.shape[:-1]}, as A gives them, got "

@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from ..engines.operators import products
+
 
 class Operator(ABC):
     """From images to data.
@@ -79,10 +81,11 @@ def as_operator(A: Any) -> Operator:
 
     Args:
         A: a matrix `(n_data, n_pixels)`, NumPy's or one of SciPy's sparse ones; a linear operator with `matvec` and
-            `rmatvec`, such as SciPy's `LinearOperator` and those of pylops; a PyTorch function from a batch
-            `(N, C, H, W)` to data `(N, ...)`, which may be nonlinear; or an `Operator` of one's own. An image is to
-            a linear operator the vector of its elements in column-major order: of `(C, H, W)` in PyTorch's layout,
-            the elements in their own.
+            `rmatvec`, such as SciPy's `LinearOperator` and those of pylops; an object of Julia's, held by juliacall,
+            that knows `A * x` and `adjoint(A) * y`, such as a matrix and the operators of JOLI and JUDI; a PyTorch
+            function from a batch `(N, C, H, W)` to data `(N, ...)`, which may be nonlinear; or an `Operator` of one's
+            own. An image is to a linear operator the vector of its elements in column-major order: of `(C, H, W)` in
+            PyTorch's layout, the elements in their own.
 
     Raises:
         TypeError: it is none of these.
@@ -94,6 +97,9 @@ def as_operator(A: Any) -> Operator:
     """
     if isinstance(A, Operator):
         return A
+    of_engine = products(A)
+    if of_engine is not None:
+        return _Linear(*of_engine)
     if isinstance(A, np.ndarray) or hasattr(A, "tocsr"):
         if A.ndim != 2:
             raise ValueError(f"A must be a matrix (n_data, n_pixels), got shape {A.shape}")
@@ -104,6 +110,6 @@ def as_operator(A: Any) -> Operator:
     if callable(A):
         return _OfTorch(A)
     raise TypeError(
-        "A must be a matrix, a linear operator with matvec and rmatvec, such as those of SciPy and pylops, or a "
-        f"PyTorch function of a batch (N, C, H, W), got {type(A).__name__}"
+        "A must be a matrix, a linear operator with matvec and rmatvec, such as those of SciPy and pylops, an "
+        f"operator of Julia's, or a PyTorch function of a batch (N, C, H, W), got {type(A).__name__}"
     )

@@ -157,7 +157,10 @@ def one_datum(title: str, A: Any, y: Any, noise: Any) -> GaussianLikelihood:
     return likelihood
 
 
-def blank(network: Layer, title: str, condition: np.ndarray | None) -> np.ndarray:
+def blank(network: Any, title: str, condition: np.ndarray | None) -> np.ndarray:
     """An image of zeros."""
-    size = density.image_size(network, title, None) if condition is None else condition.shape[:-2]
+    if condition is None:
+        size = density.image_size(network, title, None)
+    else:
+        size = network.size_given(condition.shape[:-2])
     return np.zeros((*size, network.signature.data.channels, 1), network.dtype)

@@ -2,6 +2,7 @@
 
 from .actnorm import ActNorm
 from .affine import AffineLayer
+from .blocks import EmbeddingBlock, UNet
 from .compose import Sequential
 from .conv1x1 import Conv1x1
 from .coupling import CouplingLayerBasic
@@ -34,6 +35,7 @@ __all__ = [
     "CouplingLayerHINT",
     "CouplingLayerIRIM",
     "CouplingLayerSpline",
+    "EmbeddingBlock",
     "FluxBlock",
     "HyperbolicLayer",
     "Jacobian",
@@ -49,5 +51,6 @@ __all__ = [
     "ResidualBlock",
     "Sequential",
     "SummarizedNet",
+    "UNet",
     "reverse",
 ]

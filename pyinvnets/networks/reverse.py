@@ -83,6 +83,9 @@ class ReversedConditionalFlow(_Reversed, ConditionalFlow):
     def condition_has_datas_size(self) -> bool:  # type: ignore[override]
         return self.arguments["network"].condition_has_datas_size
 
+    def size_given(self, size: tuple[int, ...]) -> tuple[int, ...]:
+        return self.arguments["network"].size_given(size)
+
     def input_shapes(self, shape: Shape) -> dict[str, Shape | None]:
         return self.arguments["network"].input_shapes(shape)
 

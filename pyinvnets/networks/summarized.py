@@ -17,8 +17,6 @@ from .base.layer import Layer
 from .base.shapes import ParameterShape, of_part, within
 from .base.summary import Shape, Step
 from .compose import Composite, check_alike, first_reason
-from .flux import FluxBlock
-from .residual import ResidualBlock
 
 
 class SummarizedModel(CompositeModel):
@@ -103,10 +101,11 @@ class SummarizedNet(Composite, ConditionalFlow):
 
     Args:
         cond_net: a `NetworkConditionalGlow`.
-        sum_net: a `ResidualBlock` or, on the Julia engine, a `FluxBlock`, or several in turn; the last output is the
-            condition.
+        sum_net: a `ResidualBlock`, `UNet`, `EmbeddingBlock` or, on the Julia engine, `FluxBlock`, or several in turn;
+            the last output is the condition.
 
-    Arrays: `X` as `cond_net` takes it, `Y` as the first block takes it, of X's spatial size.
+    Arrays: `X` as `cond_net` takes it, `Y` as the first block takes it: of X's spatial size, unless an
+    `EmbeddingBlock` brings it there.
     Parameters: `cond_net.…`, then `sum_net.…` (`sum_net[1].…` of several).
     Raises: TypeError, ValueError for parts that do not fit.
     Source: Radev et al. (2020), «BayesFlow: Learning complex stochastic models with invertible neural networks»,
@@ -117,7 +116,7 @@ class SummarizedNet(Composite, ConditionalFlow):
     condition_has_datas_size = False
     model: SummarizedModel
 
-    def __init__(self, cond_net: ConditionalFlow, sum_net: ResidualBlock | FluxBlock | Sequence[Layer]) -> None:
+    def __init__(self, cond_net: ConditionalFlow, sum_net: Layer | Sequence[Layer]) -> None:
         several = isinstance(sum_net, (list, tuple))
         blocks = tuple(sum_net) if several else (sum_net,)
         if not isinstance(cond_net, ConditionalFlow) or not cond_net.returns_condition:
@@ -125,9 +124,10 @@ class SummarizedNet(Composite, ConditionalFlow):
                 "SummarizedNet: cond_net must be a conditional network, which gives the condition too, got "
                 f"{cond_net!r}"
             )
-        if not blocks or not all(isinstance(block, (ResidualBlock, FluxBlock)) for block in blocks):
+        if not blocks or not all(map(_summarises, blocks)):
             raise TypeError(
-                f"SummarizedNet: sum_net must be a ResidualBlock, a FluxBlock or several in turn, got {sum_net!r}"
+                f"SummarizedNet: sum_net must be a block such as ResidualBlock, UNet or EmbeddingBlock, or several in "
+                f"turn, got {sum_net!r}"
             )
         check_alike("SummarizedNet", (cond_net, *blocks))
         of_network = cond_net.signature
@@ -216,21 +216,36 @@ class SummarizedNet(Composite, ConditionalFlow):
     def condition_for_inverse(self, C: Array) -> Array:
         return self.arguments["cond_net"].condition_for_inverse(self.model.states(C)[-1])
 
+    @property
+    def _blocks(self) -> list[Layer]:
+        return [part for name, part in self.model.parts.items() if name != "cond_net"]
+
+    def size_given(self, size: tuple[int, ...]) -> tuple[int, ...]:
+        for block in self._blocks:
+            size = block.signature.latent.spatial or size
+        return size
+
     def input_shapes(self, shape: Shape) -> dict[str, Shape | None]:
-        channels = self.signature.condition.channels
-        return {"X": shape, "Y": None if channels is None else (*shape[:-2], channels, shape[-1])}
+        size, channels = shape[:-2], self.signature.condition.channels
+        for block in reversed(self._blocks):
+            size = block.signature.data.spatial or size
+        return {"X": shape, "Y": None if channels is None else (*size, channels, shape[-1])}
 
     def state_shapes(self, shape: Shape) -> list[Shape]:
         return self.arguments["cond_net"].state_shapes(shape)
 
     def steps(self, shape: Shape) -> list[Step]:
-        steps = []
+        steps, size = [], (self.input_shapes(shape)["Y"] or shape)[:-2]
         for name, part in self.model.parts.items():
             if name != "cond_net":
-                steps += [
-                    step.within(name) for step in part.steps((*shape[:-2], part.signature.data.channels, shape[-1]))
-                ]
+                own = part.steps((*size, part.signature.data.channels, shape[-1]))
+                steps += [step.within(name) for step in own]
+                size = part.signature.latent.spatial or size
         return [*steps, *(step.within("cond_net") for step in self.arguments["cond_net"].steps(shape))]
 
     def __repr__(self) -> str:
         return f"SummarizedNet({self.arguments['cond_net']!r}, {self.arguments['sum_net']!r})"
+
+
+def _summarises(block: Any) -> bool:
+    return isinstance(block, Layer) and not block.signature.invertible and len(block.signature.inputs) == 1

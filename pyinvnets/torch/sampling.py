@@ -126,7 +126,7 @@ class Sampling:
             size = density.image_size(network, title, spatial and tuple(spatial)[::-1])
             network.spatial = resized(size, data.channels, network.signature.images.channels)
         else:
-            size = tuple(condition.shape[:1:-1])
+            size = network.size_given(tuple(condition.shape[:1:-1]))
         lanes = len(network.signature.inputs)
         noise = np.random.default_rng(seed_of_torch()).standard_normal((n, lanes, data.channels * math.prod(size)))
         rows = torch.from_numpy(noise.astype(network.dtype, copy=False))

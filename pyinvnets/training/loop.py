@@ -112,6 +112,7 @@ class _Training:
         ranks: Alone,
     ) -> None:
         self.G, self.objective, self.optimiser, self.learning_rate = G, objective, optimiser, learning_rate
+        self.traversed = objective.traversed(G)
         self.batches, self.held_out, self.rng = data.batches, data.held_out, rng
         self.clip_norm, self.noise, self.ranks = clip_norm, noise, ranks
         self.history = History.with_terms(objective.terms)
@@ -128,7 +129,7 @@ class _Training:
         images = self.G.signature.images
         if before.spatial and not images.holds((*before.spatial, images.channels or 1, 1)):
             raise ValueError(f"fit: the checkpoint's images of size {before.spatial} are not those of {self.G!r}")
-        if before.spacings and len(before.spacings) != len(self.G.spacings):
+        if before.spacings and len(before.spacings) != len(self.traversed.spacings):
             raise ValueError(f"fit: the checkpoint's spacings of anchors are not those of {self.G!r}")
         if list(before.history.terms) != list(self.objective.terms):
             raise ValueError(f"fit: the checkpoint's history has not the terms {self.objective.terms} of the objective")
@@ -146,7 +147,7 @@ class _Training:
         if before.spatial:
             self.G.spatial = tuple(before.spatial)
         if before.spacings:
-            self.G.spacings = before.spacings
+            self.traversed.spacings = before.spacings
 
     def run(self, course: _Course) -> History:
         interrupts = Interrupts()
@@ -234,12 +235,12 @@ class _Training:
         gradients.apply(self.optimiser)
         evaluation = gradients.evaluation
         self.history.dimensions = evaluation.dimensions
-        seconds, anchors = time.perf_counter() - start, self.G.model.anchors
+        seconds, anchors = time.perf_counter() - start, self.traversed.model.anchors
         terms, samples = evaluation.terms, evaluation.samples
         self.history.append(evaluation.objective, terms, samples, seconds, anchors.drift, anchors.size)
 
     def _check_drift(self) -> None:
-        drift = self.G.drift
+        drift = self.traversed.drift
         if drift is not None and drift >= NOISE:
             raise _Noise(
                 f"the gradients of update {self.history.updates + 1} are noise: a state recomputed from the output is "
@@ -333,5 +334,5 @@ class _Training:
             waited=self.waited,
             spatial=None if self.G.spatial is None else list(self.G.spatial),
             history=self.history,
-            spacings=self.G.spacings,
+            spacings=self.traversed.spacings,
         )

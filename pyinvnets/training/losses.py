@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -53,6 +54,11 @@ class Objective(ABC):
     def draw(self, network: Layer, rng: np.random.Generator, samples: int) -> Batch:
         """A batch of so many samples, on the last axis; for objectives that draw them."""
         raise NotImplementedError
+
+    def traversed(self, network: Layer) -> Layer:
+        """What is run forward and backward, whose anchors and drift are those of the gradients: by default the network
+        itself."""
+        return network
 
     @abstractmethod
     def evaluate(self, network: Layer, batch: Batch) -> Evaluation:
@@ -160,6 +166,7 @@ class ReverseKL(Objective):
             raise TypeError(f"ReverseKL: annealing must be a function of the number of updates, got {annealing!r}")
         self.log_density, self.annealing, self.condition = log_density, annealing, condition
         self._power = 1.0
+        self._reversed = functools.lru_cache(maxsize=1)(functools.partial(reverse, copy=False))
 
     def inputs(self, network: Layer) -> dict[str, ArraySpec]:
         signature = network.signature
@@ -190,7 +197,7 @@ class ReverseKL(Objective):
     def _size(self, network: Layer) -> tuple[int, ...]:
         if self.condition is None:
             return density.image_size(network, "fit", None)
-        return self.condition.shape[:-2]
+        return network.size_given(self.condition.shape[:-2])
 
     def at(self, update: int) -> ReverseKL:
         if self.annealing is None:
@@ -204,13 +211,22 @@ class ReverseKL(Objective):
         elements = math.prod(self._size(network)) * network.signature.data.channels
         return (rng.standard_normal((samples, elements), dtype=network.dtype).T,)
 
+    def traversed(self, network: Layer) -> Layer:
+        """The network reversed, made anew for another one alone: it remembers how far apart its anchors may lie."""
+        reversed_network = self._reversed(network)
+        if reversed_network.anchors != network.anchors:
+            reversed_network.anchors = network.anchors
+        if reversed_network.signature.flat and network.spatial is not None:
+            reversed_network.spatial = network.spatial
+        return reversed_network
+
     def evaluate(self, network: Layer, batch: Batch) -> Evaluation:
         elements, size = to_numpy(batch[0]), self._size(network)
         dimensions, n = elements.shape
         network.spatial = resized(size, network.signature.data.channels, network.signature.images.channels)
         latents = density.latent(network, elements, size, n)
         condition = () if self.condition is None else (density.in_turn(network, self.condition, slice(0, n)),)
-        reversed_network = reverse(network, copy=False)
+        reversed_network: Any = self.traversed(network)
         results = reversed_network.forward(latents, *condition)
         X, lgdet = results if network.signature.logdet else (results, 0.0)
         values, gradient = checked_values(self.log_density, to_numpy(X))

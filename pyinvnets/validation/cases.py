@@ -106,6 +106,16 @@ CASES = {
         invertible=False,
         logdet=False,
     ),
+    "EmbeddingBlock": Case(
+        lambda **kw: inv.EmbeddingBlock(2, 4, 3, size_in=(3,), size_out=(2, 4), **kw),
+        ((3, 2, 2),),
+        invertible=False,
+        logdet=False,
+    ),
+    "UNet": Case(lambda **kw: inv.UNet(2, 3, 3, **kw), ((8, 4, 2, 2),), invertible=False, logdet=False),
+    "UNet, 3-D": Case(
+        lambda **kw: inv.UNet(1, 4, 2, depth=1, ndims=3, **kw), ((2, 4, 2, 1, 2),), invertible=False, logdet=False
+    ),
     "ConditionalResidualBlock": Case(
         lambda **kw: inv.ConditionalResidualBlock(4, 3, 2, 3, 2, 1, 5, 2, **kw),
         ((4, 3, 2, 3), (3, 2, 1, 3)),
@@ -248,6 +258,17 @@ CASES = {
             [inv.ResidualBlock(1, 4, n_out=4, **kw), inv.ResidualBlock(2, 4, n_out=3, fan=True, **kw)],
         ),
         ((3, 2, 2, 2), (3, 2, 1, 2)),
+    ),
+    "SummarizedNet, condition of another size": Case(
+        lambda **kw: inv.SummarizedNet(
+            inv.NetworkConditionalGlow(2, 3, 4, 1, 1, **kw),
+            [
+                inv.ResidualBlock(1, 4, ndims=1, **kw),
+                inv.EmbeddingBlock(1, 4, 2, size_in=(5,), size_out=(4, 2), **kw),
+                inv.UNet(2, 2, 3, depth=1, **kw),
+            ],
+        ),
+        ((4, 2, 2, 2), (5, 1, 2)),
     ),
 }
 

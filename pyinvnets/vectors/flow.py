@@ -12,8 +12,8 @@ from ..arrays.cuda_interface import to_numpy
 from ..functions.activations import ActivationFunction
 from ..functions.bases import BASES, BaseDistribution
 from ..networks.base import density
+from ..networks.base.initialisation import take_condition_as_given
 from ..networks.base.layer import Layer
-from ..networks.base.parameters import named_params
 from ..networks.base.summary import Summary
 from ..networks.base.wrapper import Wrapper
 from ..training.fit import fit
@@ -205,9 +205,7 @@ class VectorFlow(Wrapper):
         if not self.features.standardise(X, C):
             return  # `fit` says where the data is not finite.
         # A standardised condition needs no ActNorm, and a feature that never varies could have none.
-        parameters = named_params(self.network)
-        for name, value in (("AN_C.s", 1.0), ("AN_C.b", 0.0)):
-            parameters[name].data = np.full(C.shape[1], value, self.dtype)
+        take_condition_as_given(self.network)
 
     def _to_train(self, X: np.ndarray, C: np.ndarray | None, rng: np.random.Generator) -> tuple[np.ndarray, ...]:
         R, _ = self.features.of_network(X, C)

@@ -330,6 +330,80 @@ class TestSummarizedNet:
         with pytest.raises(ValueError, match="n_channels = 4"):
             inv.SummarizedNet(glow, block)
 
+    @pytest.mark.parametrize("kind", [inv.NetworkConditionalGlow, inv.NetworkConditionalSpline])
+    def test_a_vector_or_an_image_of_another_size_conditions_images(self, engine, kind):
+        """Samples have the images' size, and `each` keeps conditions apart."""
+        for size in (1, 1), (3, 5):
+            embedding = inv.EmbeddingBlock(2, 8, 3, size_in=size, size_out=(4, 2), engine=engine, seed=1)
+            glow = kind(2, 3, 4, 1, 2, engine=engine, seed=2)
+            whole = inv.SummarizedNet(glow, embedding)
+            X, Y = arrays((4, 2, 2, 6), (*size, 2, 6))
+            Z, C, _ = whole.forward(X, Y)
+            assert_close(whole.inverse(Z, C), X, 1e-5, "inverse")
+            assert whole.sample(6, Y, seed=1).shape == X.shape
+            each = whole.sample(3, Y, each=True, seed=1)
+            assert each.shape == (4, 2, 2, 6, 3)
+            assert_close(whole.log_prob(X, Y), glow.log_prob(X, embedding.forward(Y)), 1e-5, "log_prob")
+            assert whole.summary(X.shape).rows[1].shape == Y.shape
+            assert_close(inv.reverse(whole).forward(Z, Y)[0], X, 1e-4, "reversed")
+
+    def test_images_of_the_wrong_size(self, engine):
+        embedding = inv.EmbeddingBlock(2, 8, 3, size_out=(4, 4), engine=engine)
+        whole = inv.SummarizedNet(inv.NetworkConditionalGlow(2, 3, 4, 1, 1, engine=engine), embedding)
+        X, Y = arrays((4, 2, 2, 6), (1, 1, 2, 6))
+        with pytest.raises(ValueError, match=r"spatial sizes \(4, 2\)"):
+            whole.forward(X, Y)
+        with pytest.raises(ValueError, match=r"spatial sizes \(1, 1\)"):
+            whole.forward(X, X)
+
+
+class TestBlocks:
+    def test_a_unet_sees_all_of_the_image(self, engine):
+        """One pixel changes what is far from it, and with no halving would not."""
+        block = inv.UNet(1, 8, 1, depth=3, engine=engine, seed=1)
+        (X,) = arrays((16, 16, 1, 1))
+        before = block.forward(X)
+        X[0, 0] += 10
+        assert (block.forward(X)[-1, -1] != before[-1, -1]).all()
+
+    @pytest.mark.parametrize(
+        ("make", "error", "message"),
+        [
+            (lambda **kw: inv.UNet(1, 2, 3, depth=17, **kw), ValueError, "at most 16"),
+            (lambda **kw: inv.UNet(1, 2, 0, **kw), ValueError, "n_out"),
+            (lambda **kw: inv.UNet(1, 2, 3, **kw).forward(arrays((6, 8, 1, 1))[0]), ValueError, "multiples of 4"),
+            (lambda **kw: inv.EmbeddingBlock(1, 2, 3, size_out=8, **kw), ValueError, "size_out"),
+            (lambda **kw: inv.EmbeddingBlock(1, 2, 3, size_out=(8, 0), **kw), ValueError, r"size_out\[1\]"),
+            (lambda **kw: inv.EmbeddingBlock(1, 2, 3, size_out=(8,), size_in=(2.0,), **kw), TypeError, "size_in"),
+        ],
+    )
+    def test_unfit(self, engine, make, error, message):
+        with pytest.raises(error, match=message):
+            make(engine=engine)
+
+
+class TestTakeConditionAsGiven:
+    @pytest.mark.parametrize("summarized", [False, True])
+    def test_constant_and_rare_features(self, engine, summarized):
+        X, C = arrays((4, 4, 2, 6), (4, 4, 3, 6))
+        C[:, :, 0], C[:, :, 1] = 1.0, 0.0
+        C[:, :, 1, 0] = 1.0
+        whole = network = inv.NetworkConditionalGlow(2, 3, 4, 1, 1, engine=engine, seed=1)
+        with pytest.raises(ValueError, match="zero variance"):
+            network.forward(X, C)
+        if summarized:
+            whole = inv.SummarizedNet(network, inv.ResidualBlock(3, 4, n_out=3, fan=True, engine=engine, seed=1))
+        assert inv.take_condition_as_given(whole) is whole
+        given = C if not summarized else whole.model.states(C)[-1]
+        _, seen, _ = whole.forward(X, C)
+        assert_close(seen, given, 0, "the condition")
+        inv.fit(whole, X, C, epochs=1, validation=0, progress=False)
+        assert np.isfinite(whole.log_prob(X, C)).all()
+
+    def test_unfit(self, engine):
+        with pytest.raises(ValueError, match="condition's ActNorm"):
+            inv.take_condition_as_given(inv.NetworkGlow(2, 4, 1, 1, engine=engine))
+
 
 class TestNetworkLoop:
     shapes = ((4, 4, 1, 3), (4, 4, 3, 3))

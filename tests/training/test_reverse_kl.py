@@ -162,6 +162,48 @@ def test_an_update_is_what_one_would_write(engine):
         np.testing.assert_allclose(p.data, q.data, rtol=1e-4, atol=1e-6)
 
 
+class TestTheReversedNetwork:
+    """It is kept from one update to the next."""
+
+    def test_another_for_another_network(self, engine):
+        G, H = flat(engine), flat(engine)
+        objective = inv.ReverseKL(quartic, annealing=inv.Annealing(0.5, 10))
+        of_G = objective.traversed(G)
+        assert objective.at(3).traversed(G) is of_G
+        batch = objective.draw(G, np.random.default_rng(1), 5)
+        value = objective.evaluate(G, batch).objective
+        for p in inv.get_params(H):
+            p.data = np.ones(p.shape, H.dtype)
+        assert objective.evaluate(H, batch).objective == inv.ReverseKL(quartic).evaluate(H, batch).objective != value
+
+    def test_it_is_as_the_network_is_now(self, engine):
+        """Of another type, size of images, and choice of anchors than at the first update."""
+        G, objective, rng = images(engine), inv.ReverseKL(quartic), np.random.default_rng(1)
+        objective.evaluate(G, objective.draw(G, rng, 5))
+        G.astype(np.float64)
+        G.spatial, G.anchors = (8, 4), None
+        batch = objective.draw(G, rng, 5)
+        assert objective.evaluate(G, batch).objective == inv.ReverseKL(quartic).evaluate(G, batch).objective
+        assert objective.traversed(G).anchors is None
+
+    def test_what_it_learnt_of_its_drift_stays(self, engine, tmp_path):
+        """From update to update, and in a checkpoint; the history has the drift of what is differentiated."""
+        whole, first, second = (inv.NetworkGlow(2, 4, 1, 20, engine=engine, seed=1) for _ in range(3))
+        objectives = [inv.ReverseKL(quartic) for _ in range(3)]
+        options = {"updates_per_epoch": 3, "batch_size": 16, "learning_rate": 1e-4}
+        for G, objective in zip((whole, first, second), objectives, strict=True):
+            G.spatial = (1, 1)
+            if G is not second:
+                objective.traversed(G).spacings = [3]
+        expected = fit(whole, objective=objectives[0], epochs=2, **options)
+        fit(first, objective=objectives[1], epochs=1, checkpoint=tmp_path / "c", **options)
+        history = fit(second, objective=objectives[2], epochs=2, resume=tmp_path / "c", **options)
+        assert objectives[2].traversed(second).spacings == objectives[0].traversed(whole).spacings == [3]
+        assert history.drift == expected.drift and history.anchors == expected.anchors
+        assert all(0 < drift < 1.2e-5 for drift in history.drift)
+        assert history.drift[-1] == objectives[2].traversed(second).drift
+
+
 @pytest.mark.slow
 def test_annealing_finds_the_second_mode():
     """Two Gaussians far apart: without annealing the samples fall into the nearer one."""

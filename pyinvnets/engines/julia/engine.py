@@ -14,6 +14,7 @@ import numpy as np
 from .bridge import Bridge, description
 from .limits import limit
 from .model import JuliaModel
+from .operators import is_julias
 
 _KEYWORDS = {"alpha": "α"}
 """Upstream's keywords that Python spells out."""
@@ -45,12 +46,6 @@ class JuliaEngine:
 
         return self.bridge.Operator(times(A.matvec), times(A.rmatvec))
 
-    @staticmethod
-    def _is_julias(value: Any) -> bool:
-        import juliacall  # starts Julia where it does not run, so not at the top
-
-        return isinstance(value, juliacall.AnyValue)
-
     def _argument(self, value: Any) -> Any:
         if isinstance(value, np.ndarray):
             return self.borrowed(value)
@@ -58,7 +53,7 @@ class JuliaEngine:
             return value.model.handle
         if hasattr(value, "arguments"):
             return self.bridge.value(type(value).__name__, *value.arguments.values())
-        if callable(value) and not self._is_julias(value):
+        if callable(value) and not is_julias(value):
             return self.bridge.callback(lambda array: np.asarray(value(array), dtype=array.dtype))
         return value
 

@@ -32,6 +32,15 @@ def spatial_axes(owner: str, ndims: Any) -> None:
         raise ValueError(f"{owner}: ndims must be 1, 2 or 3, got {ndims!r}")
 
 
+def image_size(owner: str, **values: Any) -> tuple[int, ...]:
+    """The one value as a tuple: raise unless it is one to three positive integers."""
+    ((name, value),) = values.items()
+    if not isinstance(value, (tuple, list)) or not 1 <= len(value) <= 3:
+        raise ValueError(f"{owner}: {name} must be a spatial size such as (64, 64), got {value!r}")
+    counts(owner, **{f"{name}[{i}]": n for i, n in enumerate(value)})
+    return tuple(value)
+
+
 def block(owner: str, k1: Any, k2: Any, p1: Any, p2: Any, s1: Any, s2: Any) -> None:
     """Check a residual block's kernels. The second convolution has a skip around it, so it must keep the image size."""
     counts(owner, k1=k1, k2=k2, s1=s1, s2=s2)

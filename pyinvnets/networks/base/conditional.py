@@ -53,6 +53,10 @@ class ConditionalFlow(Layer):
         """The size of the condition's images as `inverse` takes them, for images of this size."""
         return spatial
 
+    def size_given(self, size: tuple[int, ...]) -> tuple[int, ...]:
+        """The size of the data's images that a condition with images of this size belongs to."""
+        return size
+
     def input_shapes(self, shape: tuple[int, ...]) -> dict[str, tuple[int, ...] | None]:
         return {"X": shape, "C": (*shape[:-2], self.signature.condition.channels, shape[-1])}
 
@@ -185,8 +189,8 @@ class ConditionalFlow(Layer):
                 `each` they stay on one axis, `m` for the first of `n`, `m` for the next.
 
         Returns:
-            Shape `(*spatial, n_channels, n)`, of the network's dtype, with C's spatial sizes; with `each`
-            `(*spatial, n_channels, m, n)`, where `[..., j, :]` are given condition `j`.
+            Shape `(*spatial, n_channels, n)`, of the network's dtype, with C's spatial sizes or those of its summary;
+            with `each` `(*spatial, n_channels, m, n)`, where `[..., j, :]` are given condition `j`.
 
         Raises:
             TypeError: C is not an array of the network's dtype.
@@ -232,7 +236,7 @@ class ConditionalFlow(Layer):
         n, rng = density.count(title, "n", n), density.generator(title, seed)
         data = self.signature.data
         C = self._accepted("C", C, self.signature.condition, title)
-        spatial = C.shape[:-2]
+        spatial = self.size_given(C.shape[:-2])
         if not data.holds((*spatial, data.channels, 1)):
             raise ValueError(f"{title}: C must belong to data of {data.describe()}, got shape {C.shape}")
         m = C.shape[-1]

@@ -1,5 +1,5 @@
-"""Where training begins: initial weights for deep networks, and what is wrong with a first batch from which an ActNorm
-cannot be initialised."""
+"""Where training begins: initial weights for deep networks, ActNorms that no batch sets, and what is wrong with a first
+batch from which one cannot be initialised."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ N = TypeVar("N", bound=Network | Wrapper)
 
 _LAST = re.compile(r"(^|\.)RB\.W3$")
 """The last convolution in the block of a coupling layer."""
+_OF_CONDITION = re.compile(r"(^|\.)AN_C\.[sb]$")
 
 
 def begin_near_identity(network: N) -> N:
@@ -48,6 +49,32 @@ def begin_near_identity(network: N) -> N:
         raise ValueError(f"begin_near_identity: expected a network with convolutional coupling layers, got {network!r}")
     for p in last:
         p.data = np.zeros(p.shape, network.dtype)
+    return network
+
+
+def take_condition_as_given(network: N) -> N:
+    """Have the condition as it is given: its ActNorm begins as the identity, in place of being set by the first batch;
+    give the network back. To be called before training.
+
+    It is for conditions that are on a scale of one anyway, and for features that are constant or hardly ever vary, such
+    as the bits of a rare class: the first has no variance to divide by, and of the second the ActNorm would make
+    numbers as large as the class is rare. The scale and shift are trained like other weights.
+
+    Args:
+        network: with a condition that goes through an ActNorm, `AN_C`: `NetworkConditionalGlow`,
+            `NetworkConditionalSpline`, or a `SummarizedNet` of one, whose summary it then is.
+
+    Raises:
+        ValueError: it has no such ActNorm.
+
+    >>> import pyinvnets as inv
+    >>> G = inv.take_condition_as_given(inv.NetworkConditionalGlow(2, 3, 16, 1, 4, engine="numpy", seed=1))
+    """
+    norm = [p for p in get_params(network) if _OF_CONDITION.search(p.name)]
+    if not norm:
+        raise ValueError(f"take_condition_as_given: expected a network with a condition's ActNorm, got {network!r}")
+    for p in norm:
+        p.data = np.full(p.shape, float(p.name.endswith("s")), network.dtype)
     return network
 
 

@@ -23,7 +23,7 @@ FILES = sorted(path.relative_to(FOLDER).as_posix() for path in Path(FOLDER).glob
 RUN = """
 import Test
 
-function (path, fast)
+function (path, fast, set_fast!)
     Test.TESTSET_PRINT_ENABLE[] = false
     set_fast!(fast)
     checks = Test.DefaultTestSet("upstream")
@@ -49,10 +49,11 @@ end
 def test_fast_methods_pass_where_upstreams_do(file):
     from pyinvnets.engines import julia
 
-    run = julia.start().bridge.seval(RUN)
+    bridge = julia.start().bridge
+    run, set_fast = bridge.seval("Main").seval(RUN), bridge.seval("set_fast!")
     found = []
     for fast in (False, True):
-        passed, failed = run(str(Path(FOLDER) / file), fast)
+        passed, failed = run(str(Path(FOLDER) / file), fast, set_fast)
         found.append((int(passed), [str(failure) for failure in failed]))
     (by_upstream, failed_there), (by_us, failed_here) = found
     assert by_us >= by_upstream, "\n".join(failed_here)

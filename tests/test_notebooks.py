@@ -13,7 +13,7 @@ pytestmark = pytest.mark.slow
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 NOTEBOOKS = sorted(EXAMPLES.glob("*.ipynb"))
-NEEDS = {"images": "sklearn", "tomography": "skimage"}
+NEEDS = {"images": "sklearn", "inverse_problems": "sklearn", "tomography": "skimage"}
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)

@@ -5,7 +5,7 @@ InvertibleNetworks.jl; the Julia project needs the packages that they use, Zygot
 
 One of the checks is ill-conditioned, the adjoint test at the end of test_multiscale_hint_network.jl: it compares two
 sums to a tenth. With either methods they agree to 1e-4 of the product of the norms, but are themselves as small as
-1e-5 of it: of 30 seeds one fails with upstream's methods.
+1e-5 of it: of 30 seeds one fails with upstream's methods, and the file's own with ours.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ import pytest
 pytestmark = pytest.mark.julia
 
 FOLDER = os.environ.get("PYINVNETS_UPSTREAM_TESTS", "")
+ILL_CONDITIONED = {"test_networks/test_multiscale_hint_network.jl": 1}
+"""How many checks of a file fail or pass by rounding, with either methods."""
 FILES = sorted(path.relative_to(FOLDER).as_posix() for path in Path(FOLDER).glob("test_*/*.jl")) if FOLDER else []
 
 RUN = """
@@ -28,11 +30,13 @@ function (path, fast, set_fast!)
     set_fast!(fast)
     checks = Test.DefaultTestSet("upstream")
     Test.push_testset(checks)
+    place = Module(:Upstream)
+    Core.eval(place, :(using InvertibleNetworks))  # as upstream's runtests.jl does for all files
     try
-        redirect_stdout(() -> Base.include(Module(:Upstream), path), devnull)
+        redirect_stdout(() -> Base.include(place, path), devnull)
     catch error
-        place = LineNumberNode(0)
-        Test.record(checks, Test.Error(:nontest_error, Expr(:tuple), error, Base.current_exceptions(), place))
+        line = LineNumberNode(0)
+        Test.record(checks, Test.Error(:nontest_error, Expr(:tuple), error, Base.current_exceptions(), line))
     finally
         Test.pop_testset()
         set_fast!(true)
@@ -56,6 +60,6 @@ def test_fast_methods_pass_where_upstreams_do(file):
         passed, failed = run(str(Path(FOLDER) / file), fast, set_fast)
         found.append((int(passed), [str(failure) for failure in failed]))
     (by_upstream, failed_there), (by_us, failed_here) = found
-    assert by_us >= by_upstream, "\n".join(failed_here)
+    assert by_us >= by_upstream - ILL_CONDITIONED.get(file, 0), "\n".join(failed_here)
     assert by_us + len(failed_here) == by_upstream + len(failed_there)
     assert by_upstream > 0

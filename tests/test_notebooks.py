@@ -13,14 +13,15 @@ pytestmark = pytest.mark.slow
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 NOTEBOOKS = sorted(EXAMPLES.glob("*.ipynb"))
+LONG = {"inverse_problems", "tomography"}
 NEEDS = {"images": "sklearn", "inverse_problems": "sklearn", "tomography": "skimage"}
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_runs(path):
-    if path.stem == "tomography" and "PYINVNETS_LONG_TESTS" not in os.environ:
-        pytest.skip("it trains for five minutes; PYINVNETS_LONG_TESTS=1 runs it")
+    if path.stem in LONG and "PYINVNETS_LONG_TESTS" not in os.environ:
+        pytest.skip("it trains for minutes; PYINVNETS_LONG_TESTS=1 runs it")
     pytest.importorskip(NEEDS.get(path.stem, "numpy"))
     notebook = nbformat.read(path, as_version=4)
     NotebookClient(notebook, timeout=1800, resources={"metadata": {"path": EXAMPLES.parent}}).execute()

@@ -261,11 +261,11 @@ CASES = {
     ),
     "SummarizedNet, condition of another size": Case(
         lambda **kw: inv.SummarizedNet(
-            inv.NetworkConditionalGlow(2, 3, 4, 1, 1, **kw),
+            inv.NetworkConditionalGlow(2, 3, 8, 1, 1, **kw),
             [
                 inv.ResidualBlock(1, 4, ndims=1, **kw),
                 inv.EmbeddingBlock(1, 4, 2, size_in=(5,), size_out=(4, 2), **kw),
-                inv.UNet(2, 2, 3, depth=1, **kw),
+                inv.UNet(2, 8, 3, depth=1, **kw),
             ],
         ),
         ((4, 2, 2, 2), (5, 1, 2)),

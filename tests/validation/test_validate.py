@@ -122,7 +122,7 @@ class TestGoldenVectors:
         right = ResidualBlock.backward
         monkeypatch.setattr(ResidualBlock, "backward", lambda self, *given: -right(self, *given))
         assert main(["validate", "--only", "SummarizedNet"]) == 1
-        assert "1 wrong" in capsys.readouterr().out
+        assert "2 wrong" in capsys.readouterr().out
 
     def test_wrong_inverse_of_what_has_no_file(self, without_julia, monkeypatch, capsys):
         monkeypatch.setattr(Conv1x1, "inverse", Conv1x1.forward)

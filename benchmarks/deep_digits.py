@@ -54,12 +54,11 @@ def draw(curves, path):
 
     figure, (whole, trained) = plt.subplots(1, 2, figsize=(9, 3.4), layout="constrained")
     for (name, values), color in zip(curves.items(), ("tab:red", "tab:orange", "tab:blue"), strict=True):
-        whole.plot(range(1, len(values) + 1), values, color=color, label=name)
-    trained.plot(range(1, len(values) + 1), values, color=color, label=name)
-    whole.set(xlabel="update", ylabel="bits per dimension", yscale="log")
-    trained.set(xlabel="update", ylim=(2.5, 6))
-    whole.legend(loc="center")
-    trained.legend()
+        for ax in (whole, trained):
+            ax.plot(range(1, len(values) + 1), values, color=color, label=name)
+    whole.set(xlabel="Update", ylabel="Bits per dimension", yscale="log")
+    trained.set(xlabel="Update", ylim=(2.5, 6))
+    figure.legend(*whole.get_legend_handles_labels(), loc="outside upper center", ncols=3)
     figure.savefig(path, dpi=90)
 
 

@@ -159,8 +159,5 @@ def one_datum(title: str, A: Any, y: Any, noise: Any) -> GaussianLikelihood:
 
 def blank(network: Any, title: str, condition: np.ndarray | None) -> np.ndarray:
     """An image of zeros."""
-    if condition is None:
-        size = density.image_size(network, title, None)
-    else:
-        size = network.size_given(condition.shape[:-2])
+    size = density.data_size(network, title, condition)
     return np.zeros((*size, network.signature.data.channels, 1), network.dtype)

@@ -11,6 +11,7 @@ import numpy as np
 from ..arrays.spec import ArraySpec
 from ..engines import get_engine
 from .base import arguments as check
+from .base.block import Block
 from .base.composite import CompositeModel
 from .base.layer import Layer
 from .base.shapes import ParameterShape, within
@@ -30,41 +31,14 @@ class _BlockModel(CompositeModel):
         return 0
 
 
-class BlockOfBlocks(Composite):
-    """A block with one input, made of residual blocks. It is not invertible."""
+class BlockOfBlocks(Composite, Block):
+    """A block made of residual blocks."""
 
-    _not_invertible = "it is not invertible"
     _no_gpu = "its images are put together on the CPU; leave it there"
 
     def steps(self, shape: Shape) -> list[Step]:
         gives = self.signature.latent
         return [Step(type(self).__name__, "", (*(gives.spatial or shape[:-2]), gives.channels or 0, shape[-1]))]
-
-    def forward(self, X: np.ndarray) -> np.ndarray:
-        """The block's output.
-
-        Args:
-            X: shape as the class says, of the block's dtype.
-
-        Raises:
-            TypeError, ValueError: an array of another dtype or shape.
-        """
-        return self._run("forward", (self.signature.data,), X=X)
-
-    def backward(self, dY: np.ndarray, X: np.ndarray) -> np.ndarray:
-        """Set every parameter's gradient. Like a residual block's it takes the *input* of `forward`.
-
-        Args:
-            dY: gradient with respect to the output, of its shape.
-            X: the input of `forward`.
-
-        Returns:
-            The gradient with respect to X.
-
-        Raises:
-            TypeError, ValueError: an array of another dtype or shape.
-        """
-        return self._run("backward", (self.signature.latent, self.signature.data), dY=dY, X=X)
 
 
 class EmbeddingModel(_BlockModel):
@@ -124,8 +98,8 @@ class EmbeddingBlock(BlockOfBlocks):
         seed: int | None = None,
     ) -> None:
         check.counts("EmbeddingBlock", n_in=n_in, n_hidden=n_hidden, n_out=n_out)
-        given = check.image_size("EmbeddingBlock", size_out=size_out)
-        taken = (1,) * len(given) if size_in is None else check.image_size("EmbeddingBlock", size_in=size_in)
+        given = check.image_size("EmbeddingBlock", "size_out", size_out)
+        taken = (1,) * len(given) if size_in is None else check.image_size("EmbeddingBlock", "size_in", size_in)
         chosen = get_engine(engine)
         elements = [n * math.prod(size) for n, size in ((n_in, taken), (n_out, given))]
         block = ResidualBlock(elements[0], n_hidden, n_out=2 * elements[1], **_POINTWISE, engine=chosen.name, seed=seed)
@@ -151,24 +125,23 @@ class UNetModel(_BlockModel):
         super().__init__(named | {f"up[{i}]": block for i, block in enumerate(up, 1)})
         self._down, self._up = down, up
 
-    def _run(self, X: np.ndarray) -> tuple[list[np.ndarray], np.ndarray]:
-        """What each block takes, and what the last one gives."""
-        taken: list[np.ndarray] = []
-        given: list[np.ndarray] = []
-        for block in self._down:
-            taken.append(halved(given[-1]) if given else X)
+    def _taken(self, X: np.ndarray) -> list[np.ndarray]:
+        """What each block takes."""
+        taken, given = [X], []
+        *others, bottom = self._down
+        for block in others:
             given.append(block.forward(taken[-1]))
-        Y = given.pop()
-        for block in self._up:
-            taken.append(np.asfortranarray(np.concatenate((doubled(Y), given.pop()), axis=-2)))
-            Y = block.forward(taken[-1])
-        return taken, Y
+            taken.append(halved(given[-1]))
+        for block in (bottom, *self._up[:-1]):
+            Y = doubled(block.forward(taken[-1]))
+            taken.append(np.asfortranarray(np.concatenate((Y, given.pop()), axis=-2)))
+        return taken
 
     def forward(self, X: np.ndarray) -> tuple[np.ndarray]:
-        return (self._run(X)[1],)
+        return (self._up[-1].forward(self._taken(X)[-1]),)
 
     def backward(self, dY: np.ndarray, X: np.ndarray) -> tuple[np.ndarray]:
-        taken, _ = self._run(X)
+        taken = self._taken(X)
         pixels = 2 ** (X.ndim - 2)
         skipped = []
         for block in reversed(self._up):

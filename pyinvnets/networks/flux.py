@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-import numpy as np
-
 from ..arrays.spec import ArraySpec
-from .base.layer import Layer
+from .base.block import Block
 from .base.shapes import ParameterShape
 from .base.summary import Shape, Step
 
 
-class FluxBlock(Layer):
+class FluxBlock(Block):
     """A Flux model made in Julia, with the interface of a layer. It is not invertible. It can be the summary
     network of a `SummarizedNet`.
 
@@ -23,12 +21,12 @@ class FluxBlock(Layer):
 
     Arrays: what the model takes and gives, with channels and samples on the last two axes.
     Parameters: `params[1]` and so on, in the order of `Flux.params`.
-    Raises: ValueError for another engine.
+    Raises: ValueError for another engine; in `forward` and `backward` also where the model does not take X.
+    Gradients: by Zygote.
     Source: upstream's own.
     """
 
     upstream = "src/layers/layer_flux_block.jl"
-    _not_invertible = "it is not invertible"
 
     def __init__(self, model: Any, *, engine: str | None = "julia") -> None:
         self._open(engine, None, self._described({"X": ArraySpec()}, {"Y": ArraySpec()}))
@@ -39,27 +37,3 @@ class FluxBlock(Layer):
 
     def steps(self, shape: Shape) -> list[Step]:
         return [Step("FluxBlock", "", None)]
-
-    def forward(self, X: np.ndarray) -> np.ndarray:
-        """The model's output.
-
-        Raises:
-            TypeError: X is not an array of the model's dtype.
-            ValueError: the model does not take X.
-        """
-        return self._run("forward", (self.signature.data,), X=X)
-
-    def backward(self, dY: np.ndarray, X: np.ndarray) -> np.ndarray:
-        """Set every parameter's gradient, by Zygote.
-
-        Args:
-            dY: gradient with respect to the output, of its shape.
-            X: the input of `forward`.
-
-        Returns:
-            The gradient with respect to X.
-
-        Raises:
-            TypeError, ValueError: as `forward`.
-        """
-        return self._run("backward", (self.signature.latent, self.signature.data), dY=dY, X=X)

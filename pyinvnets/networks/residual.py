@@ -10,13 +10,14 @@ import numpy as np
 from ..arrays.spec import ArraySpec
 from ..functions.activations import ActivationFunction, ReLUlayer
 from .base import arguments as check
+from .base.block import Block
 from .base.jacobians import Direction, adjoint_jacobian, jacobian
 from .base.layer import Layer
 from .base.shapes import ParameterShape, kernel_shape
 from .base.summary import Shape, Step
 
 
-class ResidualBlock(Layer):
+class ResidualBlock(Block):
     """Three convolutions with activations between; the second has a skip around it, the third is transposed.
 
     It is not invertible: it is what a coupling layer computes its scale and shift with.
@@ -32,7 +33,7 @@ class ResidualBlock(Layer):
         ndims: number of spatial axes, 1 to 3.
         engine, seed: engine, and seed of the initial weights.
 
-    Arrays: `(nx, [ny, [nz,]] n_in, n_samples)`.
+    Arrays: `(nx, [ny, [nz,]] n_in, n_samples)`; the output has `n_out` channels (`fan=True`) or `n_out / 2`.
     Parameters: `W1` `(k1, k1, n_in, n_hidden)`, `W2` `(k2, k2, n_hidden, n_hidden)`, `W3` `(k1, k1, n_out, n_hidden)`,
     `b1`, `b2` `(n_hidden,)`.
     Raises: TypeError, ValueError for unfit arguments.
@@ -40,7 +41,6 @@ class ResidualBlock(Layer):
     """
 
     upstream = "src/layers/layer_residual_block.jl"
-    _not_invertible = "it is not invertible"
 
     def __init__(
         self,
@@ -84,35 +84,6 @@ class ResidualBlock(Layer):
 
     def steps(self, shape: Shape) -> list[Step]:
         return [Step("ResidualBlock", "", (*shape[:-2], self.signature.latent.channels, shape[-1]))]
-
-    def forward(self, X: np.ndarray) -> np.ndarray:
-        """The block's output.
-
-        Args:
-            X: shape `(nx, [ny, [nz,]] n_in, n_samples)`, of the block's dtype.
-
-        Returns:
-            Shape of X with `n_out` channels (`fan=True`) or `n_out / 2`.
-
-        Raises:
-            TypeError, ValueError: an array of another dtype or shape.
-        """
-        return self._run("forward", (self.signature.data,), X=X)
-
-    def backward(self, dY: np.ndarray, X: np.ndarray) -> np.ndarray:
-        """Set every parameter's gradient. Unlike an invertible layer's it takes the *input* of `forward`.
-
-        Args:
-            dY: gradient with respect to the output, of its shape.
-            X: the input of `forward`.
-
-        Returns:
-            The gradient with respect to X.
-
-        Raises:
-            TypeError, ValueError: an array of another dtype or shape.
-        """
-        return self._run("backward", (self.signature.latent, self.signature.data), dY=dY, X=X)
 
     def jacobian(self, dX: np.ndarray, dtheta: Direction, X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The derivative of `forward` along a direction of the input and of the parameters.

@@ -24,15 +24,14 @@ class SummarizedModel(CompositeModel):
 
     def __init__(self, cond_net: ConditionalFlow, blocks: dict[str, Layer]) -> None:
         super().__init__({"cond_net": cond_net, **blocks})
-        self._cond_net, self._blocks = cond_net, list(blocks.values())
+        self._cond_net, self.blocks = cond_net, blocks
 
     @property
     def _last(self) -> Layer:
         return self._cond_net
 
     def reversed(self, reverse: Callable[[Layer], Layer]) -> ReversedSummarizedModel:
-        blocks = {name: part for name, part in self.parts.items() if name != "cond_net"}
-        return ReversedSummarizedModel(reverse(self._cond_net), blocks)
+        return ReversedSummarizedModel(reverse(self._cond_net), self.blocks)
 
     def kept_elements(self, shape: Shape) -> int:
         return self._cond_net.kept_elements(shape)
@@ -40,7 +39,7 @@ class SummarizedModel(CompositeModel):
     def states(self, Y: Array) -> list[Array]:
         """The input of each block, and the summary."""
         states = [Y]
-        for block in self._blocks:
+        for block in self.blocks.values():
             states.append(block.forward(states[-1]))
         return states
 
@@ -75,7 +74,7 @@ class SummarizedModel(CompositeModel):
 
     def _back(self, delta: Array, states: list[Array]) -> Array:
         """The gradient of what is summarised, from that of the summary."""
-        for block, state in zip(reversed(self._blocks), reversed(states[:-1]), strict=True):
+        for block, state in zip(reversed(self.blocks.values()), reversed(states[:-1]), strict=True):
             delta = block.backward(delta, state)
         return delta
 
@@ -216,18 +215,14 @@ class SummarizedNet(Composite, ConditionalFlow):
     def condition_for_inverse(self, C: Array) -> Array:
         return self.arguments["cond_net"].condition_for_inverse(self.model.states(C)[-1])
 
-    @property
-    def _blocks(self) -> list[Layer]:
-        return [part for name, part in self.model.parts.items() if name != "cond_net"]
-
     def size_given(self, size: tuple[int, ...]) -> tuple[int, ...]:
-        for block in self._blocks:
+        for block in self.model.blocks.values():
             size = block.signature.latent.spatial or size
         return size
 
     def input_shapes(self, shape: Shape) -> dict[str, Shape | None]:
         size, channels = shape[:-2], self.signature.condition.channels
-        for block in reversed(self._blocks):
+        for block in reversed(self.model.blocks.values()):
             size = block.signature.data.spatial or size
         return {"X": shape, "Y": None if channels is None else (*size, channels, shape[-1])}
 
@@ -236,11 +231,9 @@ class SummarizedNet(Composite, ConditionalFlow):
 
     def steps(self, shape: Shape) -> list[Step]:
         steps, size = [], (self.input_shapes(shape)["Y"] or shape)[:-2]
-        for name, part in self.model.parts.items():
-            if name != "cond_net":
-                own = part.steps((*size, part.signature.data.channels, shape[-1]))
-                steps += [step.within(name) for step in own]
-                size = part.signature.latent.spatial or size
+        for name, block in self.model.blocks.items():
+            steps += [step.within(name) for step in block.steps((*size, block.signature.data.channels, shape[-1]))]
+            size = block.signature.latent.spatial or size
         return [*steps, *(step.within("cond_net") for step in self.arguments["cond_net"].steps(shape))]
 
     def __repr__(self) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import functools
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -166,7 +165,11 @@ class ReverseKL(Objective):
             raise TypeError(f"ReverseKL: annealing must be a function of the number of updates, got {annealing!r}")
         self.log_density, self.annealing, self.condition = log_density, annealing, condition
         self._power = 1.0
-        self._reversed = functools.lru_cache(maxsize=1)(functools.partial(reverse, copy=False))
+        self._reversed: dict[Layer, Layer] = {}
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without the reversed network: it shares the weights of one that a copy may not see."""
+        return vars(self) | {"_reversed": {}}
 
     def inputs(self, network: Layer) -> dict[str, ArraySpec]:
         signature = network.signature
@@ -195,15 +198,13 @@ class ReverseKL(Objective):
         checked_values(self.log_density, X.T)
 
     def _size(self, network: Layer) -> tuple[int, ...]:
-        if self.condition is None:
-            return density.image_size(network, "fit", None)
-        return network.size_given(self.condition.shape[:-2])
+        return density.data_size(network, "fit", self.condition)
 
     def at(self, update: int) -> ReverseKL:
         if self.annealing is None:
             return self
         other = copy.copy(self)
-        other._power = float(self.annealing(update))
+        other._power, other._reversed = float(self.annealing(update)), self._reversed
         return other
 
     def draw(self, network: Layer, rng: np.random.Generator, samples: int) -> Batch:
@@ -213,7 +214,10 @@ class ReverseKL(Objective):
 
     def traversed(self, network: Layer) -> Layer:
         """The network reversed, made anew for another one alone: it remembers how far apart its anchors may lie."""
-        reversed_network = self._reversed(network)
+        if network not in self._reversed:
+            self._reversed.clear()
+            self._reversed[network] = reverse(network, copy=False)
+        reversed_network = self._reversed[network]
         if reversed_network.anchors != network.anchors:
             reversed_network.anchors = network.anchors
         if reversed_network.signature.flat and network.spatial is not None:

@@ -134,9 +134,8 @@ class TestAnother:
         )
         assert history.terms == {} and len(history.objective) == history.updates == 2
         history.write(tmp_path / "h.csv")
-        assert (tmp_path / "h.csv").read_text().splitlines()[
-            0
-        ] == "update,epoch,objective,seconds,drift,anchors,validation"
+        header = (tmp_path / "h.csv").read_text().splitlines()[0]
+        assert header == "update,epoch,objective,seconds,drift,anchors,validation"
 
     def test_a_plot_has_a_panel_for_each_term_and_the_objective(self):
         from matplotlib.figure import Figure

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import functools
+import pickle
 
 import numpy as np
 import pytest
@@ -175,6 +177,16 @@ class TestTheReversedNetwork:
         for p in inv.get_params(H):
             p.data = np.ones(p.shape, H.dtype)
         assert objective.evaluate(H, batch).objective == inv.ReverseKL(quartic).evaluate(H, batch).objective != value
+
+    @pytest.mark.parametrize("copied", [copy.deepcopy, lambda both: pickle.loads(pickle.dumps(both))])
+    def test_a_copy_beside_a_copied_network_reverses_that_one(self, engine, copied):
+        G, objective = flat(engine), inv.ReverseKL(quartic)
+        objective.traversed(G)
+        H, other = copied((G, objective))
+        for p in inv.get_params(H):
+            p.data = np.ones(p.shape, H.dtype)
+        batch = other.draw(H, np.random.default_rng(1), 5)
+        assert other.evaluate(H, batch).objective == inv.ReverseKL(quartic).evaluate(H, batch).objective
 
     def test_it_is_as_the_network_is_now(self, engine):
         """Of another type, size of images, and choice of anchors than at the first update."""

@@ -32,9 +32,8 @@ def spatial_axes(owner: str, ndims: Any) -> None:
         raise ValueError(f"{owner}: ndims must be 1, 2 or 3, got {ndims!r}")
 
 
-def image_size(owner: str, **values: Any) -> tuple[int, ...]:
-    """The one value as a tuple: raise unless it is one to three positive integers."""
-    ((name, value),) = values.items()
+def image_size(owner: str, name: str, value: Any) -> tuple[int, ...]:
+    """The value as a tuple: raise unless it is one to three positive integers."""
     if not isinstance(value, (tuple, list)) or not 1 <= len(value) <= 3:
         raise ValueError(f"{owner}: {name} must be a spatial size such as (64, 64), got {value!r}")
     counts(owner, **{f"{name}[{i}]": n for i, n in enumerate(value)})

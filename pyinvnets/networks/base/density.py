@@ -88,6 +88,11 @@ def image_size(network: Network, title: str, spatial: tuple[int, ...] | None) ->
     return spatial
 
 
+def data_size(network: Any, title: str, condition: np.ndarray | None) -> tuple[int, ...]:
+    """The size of the data's images that belong to a condition, or without one `image_size`."""
+    return image_size(network, title, None) if condition is None else network.size_given(condition.shape[:-2])
+
+
 # Density
 
 
